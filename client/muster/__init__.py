@@ -1,0 +1,1 @@
+"""The administrator's client of musterd: standard library only, quick to start."""
