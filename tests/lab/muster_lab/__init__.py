@@ -1,0 +1,1 @@
+"""The lab: real hosts in containers around a fake AWS region."""
