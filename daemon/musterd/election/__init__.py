@@ -1,0 +1,1 @@
+"""Who leads, and what is founded: a pure machine, its words and its invariants."""

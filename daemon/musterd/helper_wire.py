@@ -1,0 +1,150 @@
+"""What musterd and muster-helper say to each other: one JSON line in, JSON lines out.
+
+The request is `{"verb": ..., "params": {...}}`; the helper validates it a second time with these
+same shapes, on the root side. It answers any number of `{"progress": "sentence"}` lines and then
+one `{"ok": true, "result": {...}}` or `{"ok": false, "refused": bool, "what", "why", "cure"}`.
+No parameter is a path, a command or free configuration: what has power (resources, fencing) the
+helper takes from the root-owned spec itself.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
+
+LINE_LIMIT = 65_536  # bytes of a request; a whole answer line is bounded by the same
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{512}$", repr=False)]  # 256 bytes, pcs's own size
+PcsdToken = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{64,256}$", repr=False)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+
+
+@dataclass(frozen=True)
+class WireMember:
+    """A member as the helper accepts it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    instance_id: Annotated[str, Field(pattern=INSTANCE_ID)]
+    name: Annotated[str, Field(pattern=HOST_NAME)]
+    address: IPv4Address
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which cluster this is about; the helper compares it with what the node already holds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    name: Annotated[str, Field(pattern=CLUSTER_NAME)]
+    uuid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    members: Annotated[tuple[WireMember, ...], Field(min_length=2, max_length=16)]
+    token_ms: Annotated[int, Field(ge=1_000, le=300_000)]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The two values instance tags may give; everything else comes from root-owned files."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    cluster: Annotated[str, Field(pattern=CLUSTER_NAME)] | None = None
+    size: Annotated[int, Field(ge=2, le=16)] | None = None
+
+
+@dataclass(frozen=True)
+class SurveyParams:
+    """`survey`: look at this node; with an identity, compare against it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity | None = None
+    tags: Tags = Tags()
+
+
+@dataclass(frozen=True)
+class PrepareParams:
+    """`prepare`: stub cluster cleared, pcsd running, AWS profile, nm-cloud-setup, firewall."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    region: Region
+
+
+@dataclass(frozen=True)
+class LayParams:
+    """`lay`: both authkeys, the seed CIB, host entries, and last corosync.conf."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    corosync_key: Key
+    pacemaker_key: Key
+
+
+@dataclass(frozen=True)
+class TrustParams:
+    """`trust`: pcs usable from any node, without a hacluster password."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    pcsd_token: PcsdToken
+
+
+@dataclass(frozen=True)
+class StartParams:
+    """`start`: corosync and pacemaker enabled and started."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class ConfigureParams:
+    """`build` and `configure`: the CIB the root-owned spec wants.
+
+    `build` makes it offline with `pcs -f`, verifies it and keeps it in a root-owned file;
+    `configure` (building first where needed) pushes it at once; a second run changes nothing.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    tags: Tags
+    spec_digest: Digest
+    region: Region
+    subnet: IPv4Network
+    # elastic address -> allocation id, as EC2 answered
+    allocations: dict[IPv4Address, Annotated[str, Field(pattern=r"^eipalloc-[0-9a-f]+$")]]
+
+
+@dataclass(frozen=True)
+class ProbeParams:
+    """`probe-fencing`: the agent's own status of each member, asked from this node."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    tags: Tags
+    region: Region
+
+
+Params = (
+    SurveyParams
+    | PrepareParams
+    | LayParams
+    | TrustParams
+    | StartParams
+    | ConfigureParams
+    | ProbeParams
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of verbs that change: what was changed, as sentences; empty when nothing was."""
+
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The result of `probe-fencing`: member name -> the agent's answer ("on", "off", ...)."""
+
+    statuses: dict[str, str]

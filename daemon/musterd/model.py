@@ -1,0 +1,198 @@
+"""What the stages exchange: frozen dataclasses, no behaviour beyond reading themselves."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a node stands; always told with a reason and a since."""
+
+    STARTING = "starting"
+    WAITING = "waiting"
+    ELECTING = "electing"
+    FOUNDING = "founding"
+    JOINING = "joining"
+    FORMED = "formed"
+    LEAVING = "leaving"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Node:
+    """This node, as IMDS and its own host name describe it."""
+
+    instance_id: str
+    name: str
+    address: str
+    zone: str
+    region: str
+    vpc_id: str
+    subnet_id: str
+    subnet_cidr: str
+
+
+class InstanceState(StrEnum):
+    """EC2's instance states (API reference, InstanceState)."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance as DescribeInstances tells it.
+
+    `created` is the attach time of the primary interface in seconds since 1970: EC2's LaunchTime
+    moves at every start, the attach time does not.
+    """
+
+    instance_id: str
+    state: InstanceState
+    created: float
+    address: str
+    addresses: tuple[str, ...]
+    zone: str
+    subnet_id: str
+    vpc_id: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A founding member: who it is, what the cluster calls it, where it answers."""
+
+    instance_id: str
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Decree:
+    """What founding agrees on, once: the cluster's identity, its members, the spec they share.
+
+    `seed` (64 hexadecimal digits) is mixed into the cluster's keys, so that every conductor of
+    this decree derives the same ones and nobody else can; it is erased once the cluster is formed.
+    """
+
+    uuid: str
+    members: tuple[Member, ...]
+    spec_digest: str
+    seed: str = field(repr=False)
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """Return the instance ids, in roster order."""
+        return tuple(member.instance_id for member in self.members)
+
+
+class CorosyncConfig(StrEnum):
+    """What a node's own look at its corosync.conf finds."""
+
+    ABSENT = "absent"
+    STUB = "stub"  # the distribution's one-node example, recognised exactly
+    OURS = "ours"  # carries the uuid asked about
+    FOREIGN = "foreign"
+    BROKEN = "broken"  # empty or not parsable: a torn write
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node's own observations (verb `survey`); nothing here is secret."""
+
+    instance_id: str
+    name: str  # `uname -n`
+    versions: dict[str, str]  # pacemaker, corosync, pcs -> version text, compared for equality
+    missing: tuple[str, ...]  # sentences: what the node lacks, with the package that brings it
+    corosync: CorosyncConfig
+    corosync_detail: str  # for FOREIGN and BROKEN: what was found, in words
+    corosync_digest: str  # sha256 of the file, "" when absent
+    keys_digest: str  # sha256 over both authkeys, "" unless both are whole
+    cib: bool  # a CIB on disk (backups count) that is neither the stub's nor the seed
+    prepared: bool  # nothing left for `prepare` to do
+    laid: bool  # corosync.conf is ours, both authkeys are whole
+    trusted: bool  # pcsd accepts a token and knows every member
+    enabled: bool  # corosync and pacemaker start at boot
+    running: bool  # corosync and pacemaker are active
+    built: bool  # the CIB for this identity is ready to be pushed
+
+
+class ResourceState(StrEnum):
+    """What Pacemaker says of one resource."""
+
+    STARTED = "Started"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+    PENDING = "Pending"
+
+
+@dataclass(frozen=True)
+class ClusterResource:
+    """One primitive as crm_mon lists it; `node` is "" while it runs nowhere."""
+
+    id: str
+    agent: str
+    group: str
+    state: ResourceState
+    node: str
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The running cluster, from crm_mon's XML."""
+
+    dc: str
+    quorate: bool
+    online: tuple[str, ...]
+    offline: tuple[str, ...]
+    resources: tuple[ClusterResource, ...]
+    failures: tuple[str, ...]  # failed actions, as sentences
+
+
+class Verb(StrEnum):
+    """The vocabulary of muster-helper; nothing else runs as root for muster."""
+
+    SURVEY = "survey"
+    PREPARE = "prepare"
+    LAY = "lay"
+    TRUST = "trust"
+    START = "start"
+    BUILD = "build"
+    CONFIGURE = "configure"
+    PROBE_FENCING = "probe-fencing"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One verb this node's helper is to perform next, and why."""
+
+    verb: Verb
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What this node does next: a step, or what it waits for, or neither when all is done."""
+
+    step: Step | None = None
+    waiting_for: str = ""
+    blocked: str = ""  # only a person can go on
+    cure: str = ""
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a person should know: what, and the cure."""
+
+    severity: Severity
+    what: str
+    cure: str

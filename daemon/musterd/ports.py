@@ -1,0 +1,120 @@
+"""What the engine needs from the world: one Protocol a port, one adapter each, fakes in tests."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from musterd.election.types import Durable, Message
+from musterd.helper_wire import Done, Params, ProbeResult
+from musterd.model import ClusterState, Instance, Node, NodeFacts, Verb
+from musterd.peer_wire import Hello
+
+
+class Clock(Protocol):
+    """Time. Only differences of `monotonic` decide anything; `wall` is for people."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+    def wall(self) -> float:
+        """Return seconds since 1970, as good as the host's clock."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Random(Protocol):
+    """Chance: jitter, identifiers, seeds."""
+
+    def fraction(self) -> float:
+        """Return a number in [0, 1)."""
+
+    def hexadecimal(self, length: int) -> str:
+        """Return `length` hexadecimal digits, fit for secrets."""
+
+
+class Metadata(Protocol):
+    """IMDSv2."""
+
+    async def identity(self) -> Node:
+        """Return who this node is. Raises MetadataError with the cure."""
+
+    async def tags(self) -> Mapping[str, str]:
+        """Return the instance's tags. Raises MetadataError when tags in metadata are off."""
+
+
+class Cloud(Protocol):
+    """EC2. Each call is bounded in time and raises CloudError; an error is never an empty list."""
+
+    async def instances(self, tag: str, value: str) -> tuple[Instance, ...]:
+        """Return every instance with the tag, terminated ones included (all pages)."""
+
+    async def allocation(self, elastic_ip: str) -> str:
+        """Return the allocation id of an elastic address of this account."""
+
+    async def holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
+        """Return private address -> instance id, for those addresses that an interface has."""
+
+    async def may_fence(self, instance_id: str) -> None:
+        """Prove by DryRun that this node may stop and start the instance. Raises CloudError."""
+
+
+class Secrets(Protocol):
+    """The one configured source of the cluster token."""
+
+    async def token(self) -> str:
+        """Return the token text (created by the first node to ask). Raises SecretError."""
+
+
+class Peers(Protocol):
+    """Other nodes' musterd, over mutual TLS. Each call is bounded in time, raises PeerError."""
+
+    async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
+        """Exchange states with the peer that must prove to be `instance_id`."""
+
+    async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
+        """Deliver one election message."""
+
+
+class Helper(Protocol):
+    """muster-helper, one verb at a time. Raises HelperError."""
+
+    async def survey(self, params: Params) -> NodeFacts:
+        """Look at this node."""
+
+    async def change(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> Done:
+        """Perform a verb that changes the node; `progress` hears each of its sentences."""
+
+    async def probe(self, params: Params) -> ProbeResult:
+        """Ask the fencing agent for each member's status."""
+
+
+class Cluster(Protocol):
+    """The running cluster, as the watch unit's file tells it."""
+
+    def state(self) -> ClusterState | None:
+        """Return the latest state, None while there is none (not running, or not written yet)."""
+
+    async def changed(self) -> None:
+        """Return when the file may have changed."""
+
+    def holds(self, address: str) -> bool:
+        """Tell whether this node's kernel has the address."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything durable: the election's part, and whether the cluster was formed."""
+
+    durable: Durable
+    formed: bool = False
+
+
+class Store(Protocol):
+    """Durable memory (temp file, fsync, rename, fsync of the folder)."""
+
+    def load(self) -> Record | None:
+        """Return the record, None when never written. Raises StoreError when it is broken."""
+
+    def save(self, record: Record) -> None:
+        """Make the record durable before returning."""
