@@ -1,0 +1,44 @@
+"""The metadata documents -> this node.
+
+Values come from IMDSv2 (AWS documentation, "Instance metadata categories"); the name is the
+host's own, because Pacemaker knows a node by `uname -n`.
+"""
+
+from collections.abc import Mapping
+
+from musterd.errors import MetadataError
+from musterd.model import Node
+
+# What must be read below /latest/meta-data/; {mac} is the primary interface's.
+PATHS = {
+    "instance_id": "instance-id",
+    "address": "local-ipv4",
+    "zone": "placement/availability-zone",
+    "region": "placement/region",
+    "vpc_id": "network/interfaces/macs/{mac}/vpc-id",
+    "subnet_id": "network/interfaces/macs/{mac}/subnet-id",
+    "subnet_cidr": "network/interfaces/macs/{mac}/subnet-ipv4-cidr-block",
+}
+
+
+def node_from(documents: Mapping[str, str], host_name: str) -> Node:
+    """Return the node that the documents (keys of `PATHS`) describe.
+
+    Raises:
+        MetadataError: a document is missing or empty, or the host has no name of its own.
+    """
+    values = {key: documents.get(key, "").strip() for key in PATHS}
+    absent = [PATHS[key] for key, value in values.items() if not value]
+    if absent:
+        raise MetadataError(
+            f"IMDS did not tell {', '.join(absent)}",
+            why="the instance's metadata is incomplete",
+            cure="type `journalctl -u musterd` for the answers; the node asks again by itself",
+        )
+    if host_name in {"", "localhost", "localhost.localdomain"}:
+        raise MetadataError(
+            f"this host's name is {host_name!r}",
+            why="every node needs a name of its own in the cluster",
+            cure="type `hostnamectl hostname NAME`, or let cloud-init set it, then `muster join`",
+        )
+    return Node(name=host_name, **values)
