@@ -1,0 +1,62 @@
+"""What the control sockets and the peer port may ask of the engine, and nothing more."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from muster.api import Event, Operation, Status
+from musterd.election.types import Message
+from musterd.peer_wire import Hello
+
+
+class EngineDoor(Protocol):
+    """The engine, as requests see it. Reads answer at once from memory and never raise."""
+
+    def status(self) -> Status:
+        """Return what is known now."""
+
+    def events(self, since: float) -> tuple[Event, ...]:
+        """Return the kept events with `seconds` greater than `since`, oldest first (-1: all)."""
+
+    def follow(self, since: float) -> AsyncIterator[Event]:
+        """Yield the same events and then each new one; ends when the engine stops."""
+
+    async def join(self, asked_by: str) -> Operation:
+        """Begin (or find already begun) joining the cluster the spec names.
+
+        Args:
+            asked_by: who asked, for the record: "uid 0".
+
+        Raises:
+            MusterError: the node cannot join; the error says why and what to do.
+        """
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """Return how far an operation is; None when there never was one of that id."""
+
+    def metrics(self) -> str:
+        """Return Prometheus text (exposition format 0.0.4)."""
+
+    def cluster_name(self) -> str:
+        """Return the name of the cluster in the spec; "" before the spec is known."""
+
+    def own_id(self) -> str:
+        """Return this node's instance id; "" before metadata has answered."""
+
+    def member_addresses(self, instance_id: str) -> frozenset[str] | None:
+        """Return the private addresses of a member.
+
+        A member is an instance of the latest member set (tag, same VPC, pending or running, or
+        named by the decided decree) other than this node; None for anybody else.
+        """
+
+    async def refresh_members(self) -> None:
+        """Read the member set anew, at most every 5 s however often it is asked; never raises."""
+
+    async def hello(self, peer: Hello) -> Hello:
+        """Take in a member's hello and return our own."""
+
+    async def receive(self, sender: str, message: Message) -> None:
+        """Take in an election message of an authenticated member."""
+
+    def formed(self) -> bool:
+        """Tell whether founding is over: election messages are then answered with 409."""
