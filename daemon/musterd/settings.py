@@ -55,7 +55,8 @@ def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FI
     ):
         _merge(values, table)
         origins.update({key: source for key, _ in _flatten(table)})
-    if "name" not in values["cluster"]:
+    cluster = values["cluster"]
+    if isinstance(cluster, dict) and "name" not in cluster:
         raise SettingsError(
             "no cluster name",
             why=f"the instance has no tag {CLUSTER_TAG}, and neither its user data nor"

@@ -32,11 +32,13 @@ class View:
     """The roster this node sees, once discovery calls it stable, and what it wants there.
 
     `members` are known by name only when each has said hello; a leader proposes no sooner.
+    `gone` are the instances EC2 explicitly calls terminated: the only ones nobody must ask.
     """
 
     roster: tuple[str, ...]
     spec_digest: str
     members: tuple[Member, ...] = ()
+    gone: frozenset[str] = frozenset()
 
 
 class Role(StrEnum):
@@ -73,8 +75,8 @@ class VoteReply:
 class Propose:
     """The leader of `term` asks every member to accept the decree.
 
-    `read_all`: the leader holds the votes of its whole roster, not just of a majority. Repeated,
-    it is the leader's heartbeat.
+    `read_all`: the leader has heard everybody who could know an earlier decree's decision, not
+    just a majority. Repeated, a proposal is the leader's heartbeat.
     """
 
     term: int
@@ -177,7 +179,7 @@ class Deposed:
 
 @dataclass(frozen=True)
 class Founded:
-    """The decree is decided; `conductor` tells whether this node is to carry it out now."""
+    """The decree is decided: every member now does its own part."""
 
     decree: Decree
     term: int
@@ -197,7 +199,7 @@ class State:
     leader: str = ""
     # votes of the present term: voter -> what it had accepted
     votes: tuple[tuple[str, Accepted | None], ...] = ()
-    read_all: bool = False  # a decree of another roster was reported: read everybody first
+    read_all: bool = False  # a decree unlike the one wanted was reported: hear everybody first
     proposal: Decree | None = None
     acks: frozenset[str] = frozenset()
     deadline: float | None = None  # when to stand for election unless a leader is heard
