@@ -276,7 +276,8 @@ def _must_not_replace(held: Accepted, propose: Propose) -> bool:
 def _propose_reply(state: State, sender: str, reply: ProposeReply, now: float) -> Result:
     if reply.term > state.durable.term:
         return _bump(state, reply.term), []
-    if not leads(state) or reply.term < state.durable.term or state.proposal is None:
+    proposal = state.proposal
+    if not leads(state) or reply.term < state.durable.term or proposal is None:
         return state, []
     if state.durable.decided is not None:
         return state, []
@@ -289,7 +290,6 @@ def _propose_reply(state: State, sender: str, reply: ProposeReply, now: float) -
         state = replace(state, votes=(*votes, (sender, reply.held)))
         return _advance(state, now)
     state = replace(state, acks=state.acks | {sender})
-    proposal = state.proposal
     if not state.acks >= set(proposal.roster):
         return state, []
     state = replace(state, durable=replace(state.durable, decided=proposal))

@@ -1,0 +1,113 @@
+"""What EC2 answers -> candidates and the roster, and whether that view can be trusted yet.
+
+Three answers are three things: an error (keep what was known, say so), an empty list (EC2 knows
+no such instance, not even this one: it lags), a list. None of them shrinks the roster; only an
+instance that EC2 explicitly calls terminated leaves it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from musterd.model import Instance, InstanceState
+from musterd.spec import Spec, StaticPeer
+
+CONFIRM_AFTER = 3.0  # seconds two equal reads must lie apart
+READ_EVERY = 10.0  # seconds between a node's own reads while forming
+STALE_AFTER = 60.0  # seconds after which a read confirms nothing any more
+
+
+@dataclass(frozen=True)
+class Read:
+    """One look at EC2: the roster it gave, and when (monotonic seconds of this node)."""
+
+    roster: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The latest list, ordered: founders first, later ones wait to join."""
+
+    instances: tuple[Instance, ...] = ()
+    roster: tuple[str, ...] = ()
+    gone: frozenset[str] = frozenset()
+    trouble: str = ""  # why the list cannot be used although EC2 answered
+    cure: str = ""
+
+
+def candidates(
+    instances: Iterable[Instance], spec: Spec, own_id: str, gone: frozenset[str] = frozenset()
+) -> Candidates:
+    """Order the tagged instances and name the founders.
+
+    Args:
+        instances: everything EC2 lists with the tag, terminated ones included.
+        spec: the wanted cluster.
+        own_id: this node; a list without it is a lagging answer.
+        gone: instances once seen terminated: an older answer does not bring them back.
+    """
+    listed = tuple(instances)
+    gone |= {item.instance_id for item in listed if item.state is InstanceState.TERMINATED}
+    alive = sorted(
+        (item for item in listed if item.instance_id not in gone),
+        key=lambda item: (item.created, item.instance_id),
+    )
+    if own_id not in {item.instance_id for item in alive}:
+        return Candidates(
+            tuple(alive),
+            gone=gone,
+            trouble=f"EC2 does not list this instance with tag {spec.discovery.tag}="
+            f"{spec.cluster.name}",
+            cure=f"check that this instance carries the tag {spec.discovery.tag}="
+            f"{spec.cluster.name}; a new tag can take a minute to show",
+        )
+    size = spec.cluster.size
+    if len(alive) < size:
+        return Candidates(
+            tuple(alive),
+            gone=gone,
+            trouble=f"{len(alive)} of {size} instances carry the tag {spec.discovery.tag}="
+            f"{spec.cluster.name}",
+            cure=f"launch {size - len(alive)} more with that tag, or correct [cluster] size",
+        )
+    roster = tuple(item.instance_id for item in alive[:size])
+    return Candidates(tuple(alive), roster, gone)
+
+
+def from_static(peers: Iterable[StaticPeer], own: Instance) -> tuple[Instance, ...]:
+    """Return the statically listed peers in the order they are listed, as EC2 would list them."""
+    return tuple(
+        Instance(
+            instance_id=peer.instance_id,
+            state=InstanceState.RUNNING,
+            created=float(position),
+            address=str(peer.address),
+            addresses=(str(peer.address),),
+            zone=own.zone if peer.instance_id == own.instance_id else "",
+            subnet_id="",
+            vpc_id=own.vpc_id,
+        )
+        for position, peer in enumerate(peers)
+    )
+
+
+def confirmed(
+    own: Iterable[Read], peers: Mapping[str, Read], roster: tuple[str, ...], now: float
+) -> bool:
+    """Tell whether the roster was seen in two reads some seconds apart.
+
+    The second read may be a fellow founder's: nodes pay for DescribeInstances once per
+    `READ_EVERY` each and still agree within seconds.
+    """
+    if not roster:
+        return False
+    mine = [read.at for read in own if read.roster == roster and now - read.at <= STALE_AFTER]
+    if not mine:
+        return False
+    others = [
+        read.at
+        for peer, read in peers.items()
+        if peer in roster and read.roster == roster and now - read.at <= STALE_AFTER
+    ]
+    times = sorted([*mine, *others])
+    return times[-1] - times[0] >= CONFIRM_AFTER
