@@ -6,24 +6,13 @@ Readers tolerate unknown keys; requests with unknown keys are refused.
 """
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-SCHEMA = 1
-STATUS_SOCKET = "/run/muster/status.sock"
-ADMIN_SOCKET = "/run/muster/admin.sock"
-STATUS_FILE = "/run/musterd/status.json"  # last written status, for when musterd is down
-SPEC_FILE = "/etc/muster/muster.toml"
-
-
-class Exit(IntEnum):
-    """Exit codes of `muster`."""
-
-    OK = 0
-    ERROR = 1  # the request was refused or could not be done
-    USAGE = 2  # wrong arguments; for `muster plan`: there are differences
-    TIMED_OUT = 3
-    FAILED = 4  # the node's phase is `failed`
-    UNREACHABLE = 5  # musterd does not answer
+from muster.contract import ADMIN_SOCKET as ADMIN_SOCKET
+from muster.contract import SCHEMA as SCHEMA
+from muster.contract import SPEC_FILE as SPEC_FILE
+from muster.contract import STATUS_FILE as STATUS_FILE
+from muster.contract import STATUS_SOCKET as STATUS_SOCKET
+from muster.contract import Exit as Exit
 
 
 @dataclass(frozen=True)

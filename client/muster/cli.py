@@ -1,0 +1,95 @@
+"""The command line: a table of verbs; the module of a verb is imported when it is called."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from muster.context import Context
+from muster.contract import Exit
+from muster.errors import ClientError
+
+# verb -> (module, one line for `muster --help`), in the order people need them.
+VERBS: dict[str, tuple[str, str]] = {
+    "status": ("muster.commands.status", "the cluster at a glance"),
+    "wait": ("muster.commands.wait", "wait until the cluster is formed or healthy"),
+    "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
+    "events": ("muster.commands.events", "what happened on this node, and what happens"),
+    "config": ("muster.commands.config", "the effective spec, and where each value came from"),
+}
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+def overview() -> str:
+    """Return the text of `muster --help`."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, (_, line) in VERBS.items())
+    return f"""usage: muster VERB [options]
+
+Asks and directs musterd, which turns EC2 instances into one fenced Pacemaker cluster.
+
+{verbs}
+
+`muster VERB --help` says more, with an example. `muster --version` tells the version.
+Exit codes: 0 done, 1 refused or not possible, 2 usage, 3 timed out, 4 failed, 5 musterd
+does not answer."""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"muster {version('muster')}"
+    except PackageNotFoundError:
+        return "muster (not installed: run from its sources)"
+
+
+def _unknown(word: str, context: Context) -> int:
+    """Complain about a word that is no verb, naming the nearest."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, VERBS, 1)
+    context.complain(f"muster: there is no verb {word!r}")
+    context.complain(f"  next: muster {near[0] if near else '--help'}")
+    return Exit.USAGE
+
+
+def dispatch(arguments: Sequence[str], context: Context) -> int:
+    """Run one command; return its exit code. Raises ClientError."""
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        context.say(overview())
+        return Exit.OK if arguments else Exit.USAGE
+    if arguments[0] in {"-V", "--version"}:
+        context.say(_version())
+        return Exit.OK
+    verb, *rest = arguments
+    if verb not in VERBS:
+        return _unknown(verb, context)
+    module, summary = VERBS[verb]
+    command = import_module(module)
+    parser = argparse.ArgumentParser(
+        prog=f"muster {verb}",
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.configure(parser)
+    return int(command.run(parser.parse_args(rest), context))
+
+
+def main(arguments: Sequence[str] | None = None, context: Context | None = None) -> int:
+    """Run `muster`; return the exit code (see `muster.contract.Exit`)."""
+    context = context or Context()
+    try:
+        return dispatch(sys.argv[1:] if arguments is None else arguments, context)
+    except ClientError as error:
+        context.complain(*error.lines())
+        return error.exit
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) left. Python would complain once more while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
