@@ -6,33 +6,13 @@ instance that EC2 explicitly calls terminated leaves it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from musterd.model import Instance, InstanceState
+from musterd.model import Candidates, Instance, InstanceState, Read
 from musterd.spec import Spec, StaticPeer
 
 CONFIRM_AFTER = 3.0  # seconds two equal reads must lie apart
 READ_EVERY = 10.0  # seconds between a node's own reads while forming
 STALE_AFTER = 60.0  # seconds after which a read confirms nothing any more
-
-
-@dataclass(frozen=True)
-class Read:
-    """One look at EC2: the roster it gave, and when (monotonic seconds of this node)."""
-
-    roster: tuple[str, ...]
-    at: float
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The latest list, ordered: founders first, later ones wait to join."""
-
-    instances: tuple[Instance, ...] = ()
-    roster: tuple[str, ...] = ()
-    gone: frozenset[str] = frozenset()
-    trouble: str = ""  # why the list cannot be used although EC2 answered
-    cure: str = ""
 
 
 def candidates(

@@ -2,6 +2,7 @@
 
     MusterError            what, why, cure
     ├── SettingsError      the spec: names file, key and cure
+    │   └── NoClusterError nobody has named a cluster yet: the node waits
     ├── MetadataError      IMDS: off, tags off, not answering
     ├── CloudError         EC2: refused, throttled, unreachable, wrong
     ├── SecretError        the token: not readable, malformed
@@ -32,6 +33,10 @@ class MusterError(Exception):
 
 class SettingsError(MusterError):
     """The spec cannot be used; `what` names the file and the key."""
+
+
+class NoClusterError(SettingsError):
+    """Neither tag nor file names a cluster: not a mistake, the node simply waits for one."""
 
 
 class MetadataError(MusterError):

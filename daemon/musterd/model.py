@@ -61,6 +61,25 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Read:
+    """One look at EC2: the roster it gave, and when (monotonic seconds of this node)."""
+
+    roster: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The latest list, ordered: founders first, later ones wait to join."""
+
+    instances: tuple[Instance, ...] = ()
+    roster: tuple[str, ...] = ()
+    gone: frozenset[str] = frozenset()
+    trouble: str = ""  # why the list cannot be used although EC2 answered
+    cure: str = ""
+
+
+@dataclass(frozen=True)
 class Member:
     """A founding member: who it is, what the cluster calls it, where it answers."""
 

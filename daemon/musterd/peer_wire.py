@@ -52,6 +52,7 @@ class Hello:
     online: tuple[str, ...]  # names this node's Pacemaker counts as online
     proofs: dict[str, str]  # fencing proven from here: member instance id -> how
     holds: tuple[str, ...]  # floating addresses this node's kernel has
+    reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,9 @@ class Secrets(Protocol):
 class Peers(Protocol):
     """Other nodes' musterd, over mutual TLS. Each call is bounded in time, raises PeerError."""
 
+    async def open(self, token: str, cluster: str, own_id: str) -> None:
+        """Take the cluster token: open the peer port, and be able to call. Idempotent."""
+
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
         """Exchange states with the peer that must prove to be `instance_id`."""
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from musterd.errors import SettingsError
+from musterd.errors import NoClusterError, SettingsError
 from musterd.helper_wire import Tags
 from musterd.spec import DiscoverySource, SecretSource, Spec
 
@@ -43,8 +43,8 @@ def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FI
     """Read, merge and validate the sources.
 
     Raises:
-        SettingsError: a file is unreadable or not TOML, a key unknown, a value out of bounds, or
-            the cluster has no name.
+        SettingsError: a file is unreadable or not TOML, a key unknown, a value out of bounds.
+        NoClusterError: no source names a cluster.
     """
     values: dict[str, Any] = {"cluster": {"size": DEFAULT_SIZE}}
     origins = {"cluster.size": "default"}
@@ -57,7 +57,7 @@ def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FI
         origins.update({key: source for key, _ in _flatten(table)})
     cluster = values["cluster"]
     if isinstance(cluster, dict) and "name" not in cluster:
-        raise SettingsError(
+        raise NoClusterError(
             "no cluster name",
             why=f"the instance has no tag {CLUSTER_TAG}, and neither its user data nor"
             f" {spec_file} sets [cluster] name",

@@ -1,0 +1,93 @@
+"""Everything this node knows at one moment. The engine alone changes it; pure code reads it."""
+
+from dataclasses import dataclass, field
+
+from musterd.election.types import State
+from musterd.helper_wire import Tags
+from musterd.model import Candidates, ClusterState, Node, NodeFacts, Phase, Read, Step
+from musterd.peer_wire import Hello
+from musterd.settings import Settings
+
+HEARD_FOR = 15.0  # seconds a hello counts as recent while forming
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that did not work: what, why, cure; `fatal` needs a person."""
+
+    what: str
+    why: str = ""
+    cure: str = ""
+    fatal: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Return what, and why where known, as one sentence."""
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A peer's latest hello and when it came (monotonic seconds)."""
+
+    hello: Hello
+    at: float
+
+
+@dataclass
+class Attempt:
+    """How an action has fared: when it last began, and failures in a row."""
+
+    began: float
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Where the node stands, in words: the phase, why, and what happens or helps next."""
+
+    phase: Phase
+    reason: str
+    next: str
+
+
+@dataclass
+class Knowledge:
+    """What the node knows. Absent values are None or empty, never guesses."""
+
+    election: State
+    formed: bool = False
+    node: Node | None = None
+    tags: Tags | None = None
+    settings: Settings | None = None
+    trusted: bool = False  # the token is here and the peer port is open
+    candidates: Candidates = field(default_factory=Candidates)
+    reads: tuple[Read, ...] = ()
+    heard: dict[str, Heard] = field(default_factory=dict)
+    facts: NodeFacts | None = None
+    facts_stale: bool = True
+    cluster: ClusterState | None = None
+    quorate_since: float | None = None
+    step: Step | None = None  # being performed by the helper now
+    progress: str = ""  # the helper's latest sentence on it
+    proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
+    allocations: dict[str, str] = field(default_factory=dict)  # elastic address -> allocation id
+    holders: dict[str, str] = field(default_factory=dict)  # floating address -> instance, by EC2
+    holds: tuple[str, ...] = ()  # floating addresses this node's kernel has
+    reaches: tuple[str, ...] = ()  # floating addresses reached on another node
+    troubles: dict[str, Trouble] = field(default_factory=dict)  # by action
+    attempts: dict[str, Attempt] = field(default_factory=dict)  # by action
+    outlook: Outlook = field(
+        default_factory=lambda: Outlook(Phase.STARTING, "musterd has just started", "")
+    )
+    since: float = 0.0  # wall time the phase was entered
+
+    @property
+    def own_id(self) -> str:
+        """Return this node's instance id, "" before metadata has answered."""
+        return self.node.instance_id if self.node is not None else ""
+
+    def recent(self, peer: str, now: float) -> Hello | None:
+        """Return a peer's hello if it came lately."""
+        heard = self.heard.get(peer)
+        return heard.hello if heard is not None and now - heard.at <= HEARD_FOR else None
