@@ -17,6 +17,7 @@ from muster.fields import text
 from muster.http1 import Response, request
 
 ANSWER_LIMIT = 8 * 1024 * 1024  # bytes of one document; 16 nodes take a few tens of KiB
+ACTIVATION = 30.0  # seconds: asking may be what starts musterd (its sockets are systemd's)
 LINE_LIMIT = 1024 * 1024  # bytes of one event
 RECEIVE = 65_536  # bytes
 
@@ -24,7 +25,7 @@ RECEIVE = 65_536  # bytes
 def _connect(path: str, seconds: float) -> socket.socket:
     """Return a connected socket that gives up on any one operation after `seconds`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(seconds)
+    connection.settimeout(max(seconds, 0.001))
     try:
         connection.connect(path)
     except OSError as error:
@@ -168,9 +169,14 @@ class Client:
         self._admin_socket = admin_socket
         self._seconds = seconds
 
-    def status(self) -> dict[str, object]:
-        """Return `GET /v1/status`: the fields of `muster.api.Status`."""
-        return self._ask(self._status_socket, "GET", "/v1/status")
+    def status(self, seconds: float | None = None) -> dict[str, object]:
+        """Return `GET /v1/status`: the fields of `muster.api.Status`.
+
+        Args:
+            seconds: how long it may take, when less than this client's own limit.
+        """
+        limit = self._seconds if seconds is None else min(seconds, self._seconds)
+        return self._ask(self._status_socket, "GET", "/v1/status", seconds=limit)
 
     def config(self) -> dict[str, object]:
         """Return `GET /v1/config`: "spec" (nested), "origins" (dotted key -> source), "digest"."""
@@ -178,7 +184,7 @@ class Client:
 
     def join(self) -> dict[str, object]:
         """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""
-        return self._ask(self._admin_socket, "POST", "/v1/join", b"{}")
+        return self._ask(self._admin_socket, "POST", "/v1/join", b"{}", ACTIVATION)
 
     def events(self, *, follow: bool) -> EventStream:
         """Return the stream of events: the kept ones, and with `follow` each new one."""
@@ -192,7 +198,12 @@ class Client:
         return stream
 
     def _ask(
-        self, path: str, method: str, target: str, body: bytes | None = None
+        self,
+        path: str,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        seconds: float | None = None,
     ) -> dict[str, object]:
         """Return the JSON object that answers one request.
 
@@ -203,7 +214,8 @@ class Client:
             UnintelligibleError: the answer is not ours.
         """
         asked = f"{method} {target}"
-        response, answer = self._exchange(path, request(method, target, body), asked)
+        limit = self._seconds if seconds is None else seconds
+        response, answer = self._exchange(path, request(method, target, body), asked, limit)
         _check(response, answer, asked)
         document = _decode(answer)
         if document is None:
@@ -214,11 +226,13 @@ class Client:
             )
         return document
 
-    def _exchange(self, path: str, data: bytes, asked: str) -> tuple[Response, bytes]:
-        """Send a request and return the whole response within the time that one may take."""
-        deadline = time.monotonic() + self._seconds
+    def _exchange(
+        self, path: str, data: bytes, asked: str, seconds: float
+    ) -> tuple[Response, bytes]:
+        """Send a request and return the whole response, within `seconds` in all."""
+        deadline = time.monotonic() + seconds
         response, parts, size = Response(), [], 0
-        with _connect(path, self._seconds) as connection:
+        with _connect(path, seconds) as connection:
             try:
                 connection.sendall(data)
                 while not response.done:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from muster.ages import ago
-from muster.fields import Document, flag, part, rows, text
+from muster.fields import Document, flag, number, part, rows, text
 
 GAP = "  "
 LABEL = 11  # columns of the words at the left edge
 SHORTEST = 9  # no cell is cut below this
 
 GOOD, BAD, ODD, FAINT, STRONG = "32", "31", "33", "2", "1"  # SGR parameters (ECMA-48, 8.3.117)
+KIND = 9  # columns of an event's kind
 PHASE_PAINT = {"formed": GOOD, "failed": BAD, "waiting": ODD}
 
 Cell = tuple[str, str]  # text, SGR parameter ("" for plain)
@@ -99,6 +100,25 @@ def _cut(words: str, width: int) -> str:
         return words
     head = (width - 2) // 2
     return words[:head] + ".." + words[head + 2 - width :]
+
+
+def event(happened: Document, screen: Screen, clock: str = "") -> str:
+    """Return one line for one `muster.api.Event`.
+
+    Args:
+        happened: the event's fields.
+        screen: how to paint.
+        clock: a time of day to show beside the seconds since the daemon's start.
+    """
+    kind, phase = text(happened, "kind"), text(happened, "phase")
+    paint = ""
+    if kind == "phase":
+        paint = PHASE_PAINT.get(phase, STRONG)
+    elif kind == "finding":
+        paint = ODD
+    lead = f"{number(happened, 'seconds'):8.1f} s  " + (f"{clock:>8}  " if clock else "")
+    words = screen.paint(text(happened, "message"), paint)
+    return (screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + words).rstrip()
 
 
 def status(document: Document, screen: Screen, *, unreachable: str = "") -> list[str]:
