@@ -27,6 +27,11 @@ class MusterError(Exception):
         self.cure = cure
 
     def __str__(self) -> str:
+        """Return the sentence."""
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
         """Return one line: what, and why where it is known."""
         return f"{self.what}: {self.why}" if self.why else self.what
 

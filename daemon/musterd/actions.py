@@ -1,0 +1,317 @@
+"""What the engine does to the world, one action at a time, over the ports.
+
+An action reads knowledge, awaits one port, and returns its outcome: a function that the loop then
+applies to knowledge. It raises MusterError where it did not work; the loop keeps that and retries.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+
+from musterd import course, discovery, trust
+from musterd.course import Action
+from musterd.errors import (
+    HelperError,
+    MetadataError,
+    MusterError,
+    NoClusterError,
+    SettingsError,
+)
+from musterd.helper_wire import (
+    ConfigureParams,
+    Identity,
+    LayParams,
+    Params,
+    PrepareParams,
+    ProbeParams,
+    StartParams,
+    SurveyParams,
+    Tags,
+    TrustParams,
+    WireMember,
+)
+from musterd.knowledge import Heard, Knowledge
+from musterd.model import ClusterState, Decree, Instance, InstanceState, Node, Read, Step, Verb
+from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Peers, Secrets
+from musterd.settings import Settings, tags_of
+from musterd.spec import DiscoverySource, Spec
+from musterd.status import hello_of
+
+Outcome = Callable[[Knowledge], None]
+KEPT_READS = 8
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The ports actions use. AWS clients are made once the region is known."""
+
+    clock: Clock
+    metadata: Metadata
+    cloud: Callable[[Node], Cloud]
+    secrets: Callable[[Spec, Node], Secrets]
+    peers: Peers
+    helper: Helper
+    cluster: Cluster
+    load: Callable[[Tags], Settings]
+
+
+class Actions:
+    """Performs what `course.due` asks for. Holds the token, in memory only."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._cloud: Cloud | None = None
+        self._token = ""
+
+    async def perform(
+        self, action: Action, k: Knowledge, progress: Callable[[str], None]
+    ) -> Outcome:
+        """Do it. Raises MusterError with what, why and cure."""
+        match action.kind:
+            case "identity":
+                return await self._identity()
+            case "spec":
+                return await self._spec()
+            case "survey":
+                return await self._survey(k)
+            case "token":
+                return await self._take_token(k)
+            case "instances":
+                return await self._instances(k)
+            case "greet":
+                return await self._greet(k, action.target, course.peers(k)[action.target])
+            case "allocation":
+                return await self._allocation(k, action.target)
+            case "holders":
+                return await self._holders(k)
+            case "reach":
+                return await self._reach_address(k, action.target)
+            case "step":
+                return await self._step(k, progress)
+        raise AssertionError(f"no such action: {action.key}")
+
+    @staticmethod
+    def is_fatal(error: MusterError) -> bool:
+        """Tell whether only a person can help: the spec is wrong, or the helper refused."""
+        wrong = isinstance(error, SettingsError) and not isinstance(error, NoClusterError)
+        return wrong or (isinstance(error, HelperError) and error.refused)
+
+    # --- who and what -----------------------------------------------------------------------
+
+    async def _identity(self) -> Outcome:
+        node = await self._reach.metadata.identity()
+        self._cloud = self._reach.cloud(node)
+        return lambda k: setattr(k, "node", node)
+
+    async def _spec(self) -> Outcome:
+        """Read the sources; tags that are switched off matter only if nothing else names it."""
+        off: MetadataError | None = None
+        tags = Tags()
+        try:
+            tags = tags_of(await self._reach.metadata.tags())
+        except MetadataError as error:
+            off = error
+        try:
+            settings = self._reach.load(tags)
+        except NoClusterError as nameless:
+            if off is None:
+                raise
+            raise NoClusterError(nameless.what, why=off.sentence, cure=off.cure) from off
+
+        def outcome(k: Knowledge) -> None:
+            k.tags, k.settings = tags, settings
+
+        return outcome
+
+    async def _survey(self, k: Knowledge) -> Outcome:
+        decree = course.decree_of(k)
+        identity = _identity_of(k, decree) if decree is not None else None
+        k.facts_stale = False  # what changes from here on is for the next survey
+        facts = await self._reach.helper.survey(SurveyParams(identity, k.tags or Tags()))
+        return lambda k: setattr(k, "facts", replace(facts, instance_id=k.own_id))
+
+    async def _take_token(self, k: Knowledge) -> Outcome:
+        node = _node(k)
+        spec = course.spec_of(k)
+        self._token = await self._reach.secrets(spec, node).token()
+        await self._reach.peers.open(self._token, spec.cluster.name, node.instance_id)
+        return lambda k: setattr(k, "trusted", True)
+
+    # --- who else ---------------------------------------------------------------------------
+
+    async def _instances(self, k: Knowledge) -> Outcome:
+        spec, node = course.spec_of(k), _node(k)
+        if spec.discovery.source is DiscoverySource.STATIC:
+            listed = discovery.from_static(spec.discovery.peers, _as_instance(node))
+        else:
+            cloud = self._cloud_of(node)
+            listed = await cloud.instances(spec.discovery.tag, spec.cluster.name)
+        at = self._reach.clock.monotonic()
+        mine = tuple(item for item in listed if item.vpc_id in {"", node.vpc_id})
+
+        def outcome(k: Knowledge) -> None:
+            k.candidates = discovery.candidates(mine, spec, node.instance_id, k.candidates.gone)
+            k.reads = (*k.reads, Read(k.candidates.roster, at))[-KEPT_READS:]
+
+        return outcome
+
+    async def _greet(self, k: Knowledge, peer: str, address: str) -> Outcome:
+        own = hello_of(k, self._reach.clock.monotonic())
+        if own is None:
+            raise MusterError("this node does not know itself yet")
+        hello = await self._reach.peers.hello(peer, address, own)
+        heard = Heard(hello, self._reach.clock.monotonic())
+        return lambda k: k.heard.__setitem__(peer, heard)
+
+    # --- floating addresses -----------------------------------------------------------------
+
+    async def _allocation(self, k: Knowledge, elastic_ip: str) -> Outcome:
+        allocation = await self._cloud_of(_node(k)).allocation(elastic_ip)
+        return lambda k: k.allocations.__setitem__(elastic_ip, allocation)
+
+    async def _holders(self, k: Knowledge) -> Outcome:
+        addresses = tuple(str(item.private_ip) for item in course.spec_of(k).address)
+        found = await self._cloud_of(_node(k)).holders(addresses)
+        holders = {address: found.get(address, "") for address in addresses}
+        return lambda k: setattr(k, "holders", holders)
+
+    async def _reach_address(self, k: Knowledge, address: str) -> Outcome:
+        """Call the holder at its floating address; its certificate says who answered."""
+        name = course.floating_node(k, address)
+        decree = course.decree_of(k)
+        members = decree.members if decree is not None else ()
+        holder = next((m.instance_id for m in members if m.name == name), "")
+        await self._greet(k, holder, address)
+
+        def outcome(k: Knowledge) -> None:
+            if course.floating_node(k, address) == name:
+                k.reaches = tuple(sorted({*k.reaches, address}))
+
+        return outcome
+
+    def saw_cluster(self, k: Knowledge, state: ClusterState | None) -> None:
+        """Take in what the watch unit's file now says."""
+        before = {str(a.private_ip): "" for a in (k.settings.spec.address if k.settings else ())}
+        for address in before:
+            before[address] = course.floating_node(k, address)
+        k.cluster = state
+        quorate = state is not None and state.quorate and bool(state.dc)
+        if not quorate:
+            k.quorate_since = None
+        elif k.quorate_since is None:
+            k.quorate_since = self._reach.clock.monotonic()
+        moved = {a for a, node in before.items() if course.floating_node(k, a) != node}
+        k.reaches = tuple(a for a in k.reaches if a not in moved)
+        k.holders = {a: holder for a, holder in k.holders.items() if a not in moved}
+        k.holds = tuple(a for a in before if self._reach.cluster.holds(a))
+
+    # --- steps ------------------------------------------------------------------------------
+
+    async def _step(self, k: Knowledge, progress: Callable[[str], None]) -> Outcome:
+        step = k.step
+        if step is None:
+            return lambda _: None
+        progress(f"{step.verb}: {step.why}")
+        if step.verb is Verb.PROBE_FENCING:
+            return await self._prove(k)
+        done = await self._reach.helper.change(step.verb, self._params(k, step), progress)
+        for sentence in done.changed:
+            progress(sentence)
+
+        def outcome(k: Knowledge) -> None:
+            k.facts_stale = True
+            k.progress = ""
+
+        return outcome
+
+    async def _prove(self, k: Knowledge) -> Outcome:
+        """Prove by EC2's DryRun and the agent's own status that this node can fence the others."""
+        decree, node = _decree(k), _node(k)
+        others = [m for m in decree.members if m.instance_id != node.instance_id]
+        cloud = self._cloud_of(node)
+        for member in others:
+            await cloud.may_fence(member.instance_id)
+        params = ProbeParams(_identity_of(k, decree), k.tags or Tags(), node.region)
+        statuses = (await self._reach.helper.probe(params)).statuses
+        dark = [m.name for m in others if statuses.get(m.name) not in {"on", "off"}]
+        if dark:
+            told = "; ".join(f"{name}: {statuses.get(name, 'no answer')}" for name in dark)
+            raise MusterError(
+                f"the fencing agent cannot tell the power state of {', '.join(dark)}",
+                why=told,
+                cure="check that the instance profile allows ec2:DescribeInstances and that EC2"
+                " is reachable; musterd tries again by itself",
+            )
+        at = self._reach.clock.wall()
+
+        def outcome(k: Knowledge) -> None:
+            k.proofs |= {m.instance_id: ("permissions", at) for m in others}
+
+        return outcome
+
+    def _params(self, k: Knowledge, step: Step) -> Params:
+        node = _node(k)
+        if step.verb is Verb.PREPARE:
+            return PrepareParams(node.region)
+        decree = _decree(k)
+        identity = _identity_of(k, decree)
+        if step.verb is Verb.START:
+            return StartParams(identity)
+        if step.verb in {Verb.BUILD, Verb.CONFIGURE}:
+            return ConfigureParams(
+                identity=identity,
+                tags=k.tags or Tags(),
+                spec_digest=decree.spec_digest,
+                region=node.region,
+                subnet=IPv4Network(node.subnet_cidr),
+                allocations={IPv4Address(ip): found for ip, found in k.allocations.items()},
+            )
+        keys = trust.cluster_keys(trust.parse_token(self._token), decree.seed, decree.uuid)
+        if step.verb is Verb.LAY:
+            return LayParams(identity, keys.corosync, keys.pacemaker)
+        if step.verb is Verb.TRUST:
+            return TrustParams(identity, keys.pcsd_token)
+        raise AssertionError(f"no parameters known for {step.verb}")
+
+    def _cloud_of(self, node: Node) -> Cloud:
+        if self._cloud is None:
+            self._cloud = self._reach.cloud(node)
+        return self._cloud
+
+
+def _node(k: Knowledge) -> Node:
+    if k.node is None:
+        raise MusterError("this node does not know itself yet")
+    return k.node
+
+
+def _decree(k: Knowledge) -> Decree:
+    decree = course.decree_of(k)
+    if decree is None:
+        raise MusterError("nothing is decided yet")
+    return decree
+
+
+def _identity_of(k: Knowledge, decree: Decree) -> Identity:
+    spec = course.spec_of(k)
+    return Identity(
+        name=spec.cluster.name,
+        uuid=decree.uuid,
+        members=tuple(
+            WireMember(m.instance_id, m.name, IPv4Address(m.address)) for m in decree.members
+        ),
+        token_ms=spec.corosync.token_ms,
+    )
+
+
+def _as_instance(node: Node) -> Instance:
+    return Instance(
+        instance_id=node.instance_id,
+        state=InstanceState.RUNNING,
+        created=0.0,
+        address=node.address,
+        addresses=(node.address,),
+        zone=node.zone,
+        subnet_id=node.subnet_id,
+        vpc_id=node.vpc_id,
+    )

@@ -1,0 +1,388 @@
+"""The only loop: an event comes in, knowledge changes, the election steps, what is due is begun.
+
+Everything that changes knowledge runs here, one event after another; everything slow (IMDS, EC2,
+peers, the helper) runs beside it as an action and comes back as an event. A vote or a decree is
+made durable before anything that follows from it is sent.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from muster.api import Event, Operation, Status
+from musterd import course
+from musterd.actions import Actions, Outcome
+from musterd.course import Action
+from musterd.discovery import READ_EVERY
+from musterd.election import machine
+from musterd.election.types import (
+    Deposed,
+    Durable,
+    Effect,
+    Elected,
+    Founded,
+    Message,
+    PeerSaid,
+    PeersSeen,
+    Persist,
+    Send,
+    Tick,
+)
+from musterd.errors import MusterError, StoreError
+from musterd.journal import Journal
+from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
+from musterd.model import Phase
+from musterd.peer_wire import Hello
+from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
+from musterd.settings import public
+from musterd.status import hello_of, metrics_of, status_of
+
+HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
+TICK = 0.25  # seconds between the election's ticks while founding is under way
+
+log = structlog.get_logger("musterd")
+
+
+@dataclass(frozen=True)
+class World:
+    """The ports the engine itself uses; the rest belongs to its actions."""
+
+    clock: Clock
+    random: Random
+    store: Store
+    peers: Peers
+    cluster: Cluster
+    publish: Callable[[Status], None]
+
+
+class Engine:
+    """One node's daemon. `run` ends only when cancelled; the other methods never block."""
+
+    def __init__(self, world: World, actions: Actions) -> None:
+        self._world = world
+        self._actions = actions
+        self._inbox: asyncio.Queue[Callable[[], object]] = asyncio.Queue(maxsize=1024)
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._last_hello: Hello | None = None
+        self._operations: deque[Operation] = deque(maxlen=64)
+        self.journal = Journal(world.clock)
+        record = self._load()
+        self._k = Knowledge(
+            election=machine.start("", record.durable), formed=record.formed, since=self._wall()
+        )
+        if self._broken is not None:
+            self._trouble("store", self._broken, fatal=True)
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take events until cancelled."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            self._settle()
+            while True:
+                await self._one_event()
+                self._settle()
+        finally:
+            for task in (watch, *self._under_way.values(), *self._sending):
+                task.cancel()
+            self.journal.close()
+
+    async def _one_event(self) -> None:
+        """Wait for an event or for the next thing to fall due; apply all that has come."""
+        wait = max(0.02, course.next_due(self._k, self._now(), self._busy()))
+        if not self._k.formed and self._k.node is not None:
+            wait = min(wait, TICK)
+        try:
+            event = await asyncio.wait_for(self._inbox.get(), wait)
+        except TimeoutError:
+            return
+        event()
+        while not self._inbox.empty():
+            self._inbox.get_nowait()()
+
+    def _busy(self) -> set[str]:
+        """Return the keys that cannot begin now; the helper does one thing at a time."""
+        busy = set(self._under_way)
+        return busy | HELPER if busy & HELPER else busy
+
+    def _settle(self) -> None:
+        """Let the election see the present, begin what is due, publish what changed."""
+        if self._broken is None:
+            self._elect()
+            for action in course.due(self._k, self._now()):
+                if action.key not in self._busy():
+                    self._begin(action)
+            if course.may_say_formed(self._k, self._now()):
+                self._form()
+        self._publish()
+
+    def _begin(self, action: Action) -> None:
+        attempt = self._k.attempts.get(action.key)
+        failures = attempt.failures if attempt is not None else 0
+        self._k.attempts[action.key] = Attempt(self._now(), failures)
+        if action.kind == "step":
+            self._k.step = course.plan(self._k, self._now()).step
+        self._under_way[action.key] = asyncio.create_task(self._perform(action))
+
+    async def _perform(self, action: Action) -> None:
+        """Run one action and hand its outcome to the loop; an unknown error is told, not hidden."""
+        outcome: Outcome | MusterError
+        try:
+            outcome = await self._actions.perform(action, self._k, self._progress)
+        except MusterError as error:
+            outcome = error
+        except Exception as error:
+            log.exception("action failed unexpectedly", action=action.key)
+            outcome = MusterError(
+                f"{action.key} failed unexpectedly",
+                why=repr(error),
+                cure="type `journalctl -u musterd`; musterd tries again by itself",
+            )
+        await self._inbox.put(lambda: self._performed(action, outcome))
+
+    def _performed(self, action: Action, outcome: Outcome | MusterError) -> None:
+        self._under_way.pop(action.key, None)
+        if action.kind == "step":
+            self._k.step = None
+        if isinstance(outcome, MusterError):
+            self._k.attempts[action.key].failures += 1
+            self._trouble(action.key, outcome, fatal=self._actions.is_fatal(outcome))
+            return
+        self._k.attempts[action.key].failures = 0
+        if self._k.troubles.pop(action.key, None) is not None:
+            self.journal.add("finding", f"{action.key} works again", self._k.outlook.phase)
+        outcome(self._k)
+
+    # --- the election -----------------------------------------------------------------------
+
+    def _elect(self) -> None:
+        """Show the machine the view of this moment, and that time has passed."""
+        if self._k.node is None or self._k.formed:
+            return
+        if not self._k.election.own_id:
+            self._k.election = replace(self._k.election, own_id=self._k.own_id)
+        now = self._now()
+        view = course.view(self._k, now)
+        if view != self._k.election.view:
+            chance = self._world.random
+            seen = PeersSeen(view, now, chance.hexadecimal(32), chance.hexadecimal(64))
+            self._step(seen)
+        self._step(Tick(now, self._world.random.fraction()))
+
+    def _step(self, event: PeersSeen | PeerSaid | Tick) -> None:
+        self._k.election, effects = machine.step(self._k.election, event)
+        for effect in effects:
+            if isinstance(effect, Persist) and not self._save(Record(effect.durable)):
+                return  # what is not durable must not be said
+            self._effect(effect)
+
+    def _effect(self, effect: Effect) -> None:
+        match effect:
+            case Send(to=to, message=message):
+                self._send(to, message)
+            case Elected(term=term):
+                self._say("election", f"this node leads term {term}")
+            case Deposed(term=term):
+                self._say("election", f"this node leads term {term} no longer")
+            case Founded(decree=decree):
+                names = ", ".join(member.name for member in decree.members)
+                self._k.facts_stale = True
+                self._say("election", f"decided: cluster {decree.uuid} of {names}")
+
+    def _send(self, to: str, message: Message) -> None:
+        address = course.peers(self._k).get(to)
+        if address is not None:
+            task = asyncio.create_task(self._deliver(to, address, message))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _deliver(self, to: str, address: str, message: Message) -> None:
+        """Send one message; a lost one is repeated by the machine, so only the journal cares."""
+        try:
+            term = self._k.election.durable.term
+            await self._world.peers.send(to, address, message, term)
+        except MusterError as error:
+            log.debug("message not delivered", to=to, error=str(error))
+
+    # --- changes ----------------------------------------------------------------------------
+
+    def _form(self) -> None:
+        """Remember for good that the cluster is formed; what only founding needed is erased."""
+        durable = self._k.election.durable
+        if durable.decided is None:
+            return
+        kept = Durable(durable.term, durable.voted_for, None, replace(durable.decided, seed=""))
+        if self._save(Record(kept, formed=True)):
+            self._k.formed = True
+            self._k.election = machine.start(self._k.own_id, kept)
+            self._say("election", f"cluster {durable.decided.uuid} is formed")
+
+    def _progress(self, sentence: str) -> None:
+        self._k.progress = sentence
+        self._say("step", sentence)
+        self._publish()
+
+    async def _watch(self) -> None:
+        """Turn every change of the running cluster into an event."""
+        while True:
+            state = self._world.cluster.state()
+            await self._inbox.put(lambda state=state: self._actions.saw_cluster(self._k, state))  # type: ignore[misc]
+            await self._world.cluster.changed()
+
+    def _load(self) -> Record:
+        self._broken: StoreError | None = None
+        try:
+            return self._world.store.load() or Record(Durable())
+        except StoreError as broken:
+            self._broken = broken
+            return Record(Durable())
+
+    def _save(self, record: Record) -> bool:
+        """Persist, or stop taking part: a vote that is not durable must not be sent."""
+        try:
+            self._world.store.save(record)
+        except StoreError as broken:
+            self._broken = broken
+            self._trouble("store", broken, fatal=True)
+            return False
+        return True
+
+    def _trouble(self, topic: str, error: MusterError, *, fatal: bool) -> None:
+        trouble = Trouble(error.what, error.why, error.cure, fatal)
+        if self._k.troubles.get(topic) != trouble:
+            self._k.troubles[topic] = trouble
+            self.journal.add("finding", trouble.sentence, self._k.outlook.phase, topic=topic)
+
+    def _say(self, kind: str, sentence: str) -> None:
+        self.journal.add(kind, sentence, self._k.outlook.phase)
+
+    def _publish(self) -> None:
+        """Tell the outside what changed: the phase, the status, and the peers by a new hello."""
+        now = self._now()
+        outlook = course.outlook(self._k, now)
+        if outlook != self._k.outlook:
+            if outlook.phase is not self._k.outlook.phase:
+                self._k.since = self._wall()
+            self._k.outlook = outlook
+            self.journal.add("phase", outlook.reason, outlook.phase)
+        hello = hello_of(self._k, now)
+        if hello is not None and self._last_hello is not None and _news(self._last_hello, hello):
+            for peer in course.peers(self._k):
+                self._k.attempts.pop(f"greet:{peer}", None)
+        self._last_hello = hello
+        self._world.publish(self.status())
+        for number, operation in enumerate(self._operations):
+            if operation.state == "running" and outlook.phase in {Phase.FORMED, Phase.FAILED}:
+                state = "done" if outlook.phase is Phase.FORMED else "failed"
+                self._operations[number] = replace(operation, state=state, detail=outlook.reason)
+
+    def _now(self) -> float:
+        return self._world.clock.monotonic()
+
+    def _wall(self) -> float:
+        return self._world.clock.wall()
+
+    # --- the door (api.door.EngineDoor) -----------------------------------------------------
+
+    def status(self) -> Status:
+        """Return what is known now."""
+        return status_of(self._k, self._now(), self._wall())
+
+    def events(self, since: float) -> tuple[Event, ...]:
+        """Return the kept events later than `since` (seconds from the daemon's start)."""
+        return self.journal.events(since)
+
+    def follow(self, since: float) -> AsyncIterator[Event]:
+        """Yield the kept events and then each new one."""
+        return self.journal.follow(since)
+
+    def config(self) -> dict[str, object]:
+        """Return the effective spec, where its values came from, and its digest."""
+        settings = self._k.settings
+        if settings is None:
+            return {"spec": {}, "origins": {}, "digest": ""}
+        return {
+            "spec": public(settings.spec),
+            "origins": settings.origins,
+            "digest": settings.digest,
+        }
+
+    async def join(self, asked_by: str) -> Operation:
+        """Read the spec anew and (re)join; asks again cost nothing."""
+        running = next((o for o in self._operations if o.state == "running"), None)
+        operation = running or Operation(
+            id=self._world.random.hexadecimal(16),
+            verb="join",
+            state="done" if self._k.formed else "running",
+            asked_by=asked_by,
+            at=self.journal.stamp(),
+        )
+        if running is None:
+            self._operations.append(operation)
+        await self._inbox.put(self._rejoin)
+        return operation
+
+    def _rejoin(self) -> None:
+        self._k.attempts.clear()
+        if not self._k.formed:
+            self._k.settings = None
+            self._k.facts_stale = True
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """Return how far an operation is."""
+        return next((o for o in self._operations if o.id == operation_id), None)
+
+    def metrics(self) -> str:
+        """Return Prometheus text."""
+        return metrics_of(self._k, self.journal.counts())
+
+    def cluster_name(self) -> str:
+        """Return the name of the cluster in the spec, "" before it is known."""
+        return self._k.settings.spec.cluster.name if self._k.settings is not None else ""
+
+    def own_id(self) -> str:
+        """Return this node's instance id."""
+        return self._k.own_id
+
+    def member_addresses(self, instance_id: str) -> frozenset[str] | None:
+        """Return the private addresses of a member other than this node, None for anybody else."""
+        return course.member_addresses(self._k, instance_id)
+
+    async def refresh_members(self) -> None:
+        """Have EC2 read again, unless it was read within the last `READ_EVERY` seconds."""
+        attempt = self._k.attempts.get("instances")
+        if attempt is not None and self._now() - attempt.began >= READ_EVERY:
+            await self._inbox.put(lambda: self._k.attempts.pop("instances", None))
+
+    async def hello(self, peer: Hello) -> Hello:
+        """Take in a member's hello and return our own."""
+        await self._inbox.put(lambda: self._heard(peer))
+        own = hello_of(self._k, self._now())
+        if own is None:
+            raise MusterError("this node does not know itself yet", cure="ask again in a second")
+        return own
+
+    def _heard(self, hello: Hello) -> None:
+        self._k.heard[hello.instance_id] = Heard(hello, self._now())
+
+    async def receive(self, sender: str, message: Message) -> None:
+        """Take in an election message of an authenticated member."""
+        await self._inbox.put(lambda: self._received(sender, message))
+
+    def _received(self, sender: str, message: Message) -> None:
+        if not self._k.formed and self._broken is None:
+            self._step(PeerSaid(sender, message, self._now()))
+
+    def formed(self) -> bool:
+        """Tell whether founding is over."""
+        return self._k.formed
+
+
+def _news(before: Hello, after: Hello) -> bool:
+    """Tell whether peers should hear at once: anything but the age of the last read."""
+    return replace(before, roster_age=0.0, reason="") != replace(after, roster_age=0.0, reason="")

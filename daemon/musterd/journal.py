@@ -1,0 +1,73 @@
+"""What happened, as public events: kept for late readers, streamed to those who follow."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+
+import structlog
+
+from muster.api import Event
+from musterd.model import Phase
+from musterd.ports import Clock
+from musterd.status import rfc3339
+
+KEPT = 2000  # events; a founding writes some dozens
+
+log = structlog.get_logger("musterd")
+
+
+class Journal:
+    """The events since the daemon's start. `follow` never polls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._counts: Counter[str] = Counter()
+        self._added = 0
+        self._news = asyncio.Event()
+        self._closed = False
+
+    def stamp(self) -> str:
+        """Return the present wall-clock time."""
+        return rfc3339(self._clock.wall())
+
+    def add(self, kind: str, message: str, phase: Phase, **fields: str) -> None:
+        """Record an event, log it, wake the followers."""
+        seconds = self._clock.monotonic() - self._started
+        self._events.append(Event(self.stamp(), kind, message, phase, round(seconds, 3), fields))
+        self._added += 1
+        self._counts[kind] += 1
+        log.info(message, kind=kind, phase=str(phase), **fields)
+        self._wake()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many events of each kind there were since the start."""
+        return dict(self._counts)
+
+    def events(self, since: float) -> tuple[Event, ...]:
+        """Return the kept events later than `since` seconds from the start."""
+        return tuple(event for event in self._events if event.seconds > since)
+
+    async def follow(self, since: float) -> AsyncIterator[Event]:
+        """Yield the kept events later than `since`, then each new one, until `close`."""
+        told = self._added - len(self.events(since))
+        while True:
+            news = self._news
+            kept = tuple(self._events)
+            for event in kept[max(0, len(kept) - (self._added - told)) :]:
+                yield event
+            told = self._added if news is self._news else told + len(kept)
+            if self._closed:
+                return
+            if news is self._news:
+                await news.wait()
+
+    def close(self) -> None:
+        """End every follower."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._news = self._news, asyncio.Event()
+        waiting.set()

@@ -1,0 +1,241 @@
+"""Everything known -> what others may see: the public status, our hello, the metrics."""
+
+from datetime import UTC, datetime
+
+from muster.api import (
+    AddressStatus,
+    ClusterStatus,
+    FencingStatus,
+    FindingStatus,
+    NodeStatus,
+    ProofStatus,
+    ResourceStatus,
+    SelfStatus,
+    Status,
+)
+from musterd import course
+from musterd.knowledge import Knowledge
+from musterd.model import Member, Phase, Severity
+from musterd.peer_wire import Hello
+from musterd.spec import AddressKind
+
+# Troubles of these actions are told as the phase's reason, not as findings beside it.
+_TOLD_AS_REASON = frozenset({"identity", "spec", "token", "store"})
+
+
+def hello_of(k: Knowledge, now: float) -> Hello | None:
+    """Return what this node tells its peers, None before it knows itself and its spec."""
+    if k.node is None or k.settings is None:
+        return None
+    latest = k.reads[-1] if k.reads else None
+    decree = course.decree_of(k)
+    return Hello(
+        instance_id=k.node.instance_id,
+        name=k.node.name,
+        address=k.node.address,
+        zone=k.node.zone,
+        phase=k.outlook.phase,
+        reason=k.outlook.reason,
+        roster=latest.roster if latest is not None else (),
+        roster_age=round(now - latest.at, 1) if latest is not None else 0.0,
+        spec_digest=k.settings.digest,
+        spec_keys=k.settings.keys,
+        uuid=decree.uuid if decree is not None else "",
+        facts=k.facts,
+        online=k.cluster.online if k.cluster is not None else (),
+        proofs={peer: how for peer, (how, _) in k.proofs.items()},
+        holds=k.holds,
+        reaches=k.reaches,
+    )
+
+
+def status_of(k: Knowledge, now: float, wall: float) -> Status:
+    """Return the public status (schema 1)."""
+    node = k.node
+    return Status(
+        phase=k.outlook.phase,
+        reason=k.outlook.reason,
+        since=rfc3339(k.since),
+        next=k.outlook.next,
+        self=SelfStatus(
+            instance_id=node.instance_id if node is not None else "",
+            name=node.name if node is not None else "",
+            address=node.address if node is not None else "",
+            zone=node.zone if node is not None else "",
+            conductor=course.conductor(k),
+        ),
+        cluster=_cluster(k),
+        nodes=_nodes(k, now, wall),
+        fencing=_fencing(k),
+        addresses=_addresses(k),
+        resources=tuple(
+            ResourceStatus(r.id, r.agent, r.group, r.state, r.node)
+            for r in (k.cluster.resources if k.cluster is not None else ())
+        ),
+        findings=_findings(k),
+        written=rfc3339(wall),
+    )
+
+
+def rfc3339(wall: float) -> str:
+    """Return a wall-clock time (seconds since 1970) as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def metrics_of(k: Knowledge, events: dict[str, int]) -> str:
+    """Return Prometheus text (exposition format 0.0.4)."""
+    lines = ["# HELP muster_phase Whether the node is in this phase.", "# TYPE muster_phase gauge"]
+    lines += [f'muster_phase{{phase="{phase}"}} {int(phase is k.outlook.phase)}' for phase in Phase]
+    gauges = {
+        "muster_conductor": ("Whether this node acts for the cluster.", course.conductor(k)),
+        "muster_quorate": (
+            "Whether this node's partition has quorum.",
+            k.cluster is not None and k.cluster.quorate,
+        ),
+        "muster_members_online": (
+            "Members Pacemaker counts as online.",
+            len(k.cluster.online) if k.cluster is not None else 0,
+        ),
+        "muster_election_term": ("The election's present term.", k.election.durable.term),
+        "muster_findings": ("Findings a person should look at.", len(_findings(k))),
+    }
+    for name, (text, value) in gauges.items():
+        lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name} {int(value)}"]
+    lines += [
+        "# HELP muster_events_total Events since the daemon started, by kind.",
+        "# TYPE muster_events_total counter",
+        *(f'muster_events_total{{kind="{kind}"}} {events[kind]}' for kind in sorted(events)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cluster(k: Knowledge) -> ClusterStatus:
+    if k.settings is None:
+        return ClusterStatus()
+    decree = course.decree_of(k)
+    cluster = k.settings.spec.cluster
+    return ClusterStatus(
+        name=cluster.name,
+        uuid=decree.uuid if decree is not None else "",
+        size=len(decree.members) if decree is not None else cluster.size,
+        quorate=k.cluster is not None and k.cluster.quorate,
+        dc=k.cluster.dc if k.cluster is not None else "",
+        spec_digest=k.settings.digest,
+    )
+
+
+def _nodes(k: Knowledge, now: float, wall: float) -> tuple[NodeStatus, ...]:
+    """List the members in roster order, then every other tagged instance."""
+    decree = course.decree_of(k)
+    roster = decree.roster if decree is not None else k.candidates.roster
+    listed = {item.instance_id: item for item in k.candidates.instances}
+    names = {m.instance_id: m for m in decree.members} if decree is not None else {}
+    order = [*roster, *(peer for peer in listed if peer not in roster)]
+    if k.own_id and k.own_id not in order:
+        order.insert(0, k.own_id)
+    return tuple(_node(k, peer, names, now, wall) for peer in order)
+
+
+def _node(
+    k: Knowledge, peer: str, members: dict[str, Member], now: float, wall: float
+) -> NodeStatus:
+    online = k.cluster.online if k.cluster is not None else ()
+    if k.node is not None and peer == k.own_id:
+        return NodeStatus(
+            instance_id=peer,
+            name=k.node.name,
+            address=k.node.address,
+            zone=k.node.zone,
+            phase=k.outlook.phase,
+            online=k.node.name in online,
+            last_heard=rfc3339(wall),
+            reason=k.outlook.reason,
+        )
+    heard = k.heard.get(peer)
+    member = members.get(peer)
+    instance = next((i for i in k.candidates.instances if i.instance_id == peer), None)
+    name = heard.hello.name if heard else (member.name if member else "")
+    trouble = k.troubles.get(f"greet:{peer}")
+    silent = trouble.sentence if trouble else "not heard yet"
+    return NodeStatus(
+        instance_id=peer,
+        name=name,
+        address=course.peers(k).get(peer, member.address if member else ""),
+        zone=instance.zone if instance else (heard.hello.zone if heard else ""),
+        phase=heard.hello.phase if heard else "",
+        online=name in online,
+        last_heard=rfc3339(wall - (now - heard.at)) if heard else "",
+        reason=heard.hello.reason if heard and trouble is None else silent,
+    )
+
+
+def _fencing(k: Knowledge) -> FencingStatus:
+    decree = course.decree_of(k)
+    if decree is None or k.settings is None:
+        return FencingStatus()
+    agent = k.settings.spec.fencing.agent
+    names = {m.instance_id: m.name for m in decree.members}
+    device = next(
+        (r.id for r in (k.cluster.resources if k.cluster else ()) if r.agent.endswith(agent)), ""
+    )
+    return FencingStatus(
+        device=device,
+        agent=agent,
+        map={m.name: m.instance_id for m in decree.members},
+        proved=tuple(
+            ProofStatus(names.get(peer, peer), how, rfc3339(at))
+            for peer, (how, at) in sorted(k.proofs.items())
+        ),
+    )
+
+
+def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
+    if k.settings is None:
+        return ()
+    decree = course.decree_of(k)
+    names = {m.instance_id: m.name for m in (decree.members if decree is not None else ())}
+    found = []
+    for address in k.settings.spec.address:
+        text = str(address.private_ip)
+        pacemaker = course.floating_node(k, text)
+        views = {"pacemaker": pacemaker, "kernel": _kernel_view(k, text)}
+        if address.kind is AddressKind.SECONDARY_IP and text in k.holders:
+            holder = k.holders[text]
+            views["ec2"] = names.get(holder, holder)
+        found.append(
+            AddressStatus(
+                private_ip=text,
+                node=pacemaker,
+                agrees=bool(pacemaker) and len(set(views.values())) == 1,
+                views=views,
+                elastic_ip=str(address.elastic_ip or ""),
+            )
+        )
+    return tuple(found)
+
+
+def _kernel_view(k: Knowledge, address: str) -> str:
+    """Name who has the address in its kernel: we ourselves, or whoever we or it can vouch for."""
+    holders = [course.own_name(k)] if address in k.holds else []
+    pacemaker = course.floating_node(k, address)
+    for heard in k.heard.values():
+        vouched = address in k.reaches and heard.hello.name == pacemaker
+        if vouched or address in heard.hello.holds:
+            holders.append(heard.hello.name)
+    return ", ".join(sorted(set(holders)))
+
+
+def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
+    found = [
+        FindingStatus(
+            Severity.ERROR if trouble.fatal else Severity.WARNING, trouble.sentence, trouble.cure
+        )
+        for topic, trouble in sorted(k.troubles.items())
+        if topic not in _TOLD_AS_REASON and not topic.startswith("greet:")
+    ]
+    if k.cluster is not None:
+        found += [
+            FindingStatus(Severity.WARNING, failure, "look at it, then type `pcs resource cleanup`")
+            for failure in k.cluster.failures
+        ]
+    return tuple(found)
