@@ -1,14 +1,77 @@
-# The project's commands. `make demo` and `make test` set up all they need on a fresh Debian 12 machine.
+# The project's commands. `make demo` and `make test` set up all they need on a fresh Debian 12
+# machine (as root: they install packages by name and boot nodes in network namespaces).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := PYTHONPATH=packaging $(BIN)/python -m muster_packages
+
+# What building, the lab and the tests run on this machine; the nodes' own packages are in the
+# lab's image.
+SYSTEM_PACKAGES := dpkg iproute2 mmdebstrap nftables openssl python3-venv systemd util-linux
+
+.PHONY: help
+help:
+	@echo 'make demo    three nodes found a fenced cluster here, while you watch'
+	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
+	@echo 'make check   lint and types only'
+	@echo 'make deb     dist/muster_VERSION_amd64.deb'
+
+.PHONY: demo
+demo: venv lab-deps deb
+	tests/lab/demo
+
+.PHONY: test
+test: venv lab-deps deb check
+	$(BIN)/pytest
+
+.PHONY: check
+check: lint
+	$(BIN)/mypy
+	MYPYPATH=packaging $(BIN)/mypy -p muster_packages
+	$(BIN)/mypy packaging/cloud-init/muster_user_data.py
+
+.PHONY: lint
+lint: venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: deb
+deb: venv
+	@$(PACKAGES) deb
+
+# Resolves the bundled libraries anew; commit the result.
+.PHONY: lock
+lock: venv
+	@$(PACKAGES) lock
+
+.PHONY: bench-form
+bench-form: venv lab-deps deb
+	$(BIN)/python tests/bench/form.py
 
 .PHONY: venv
 venv: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory lab-deps
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check --group dev --editable .
 	touch $@
+
+# Quick when nothing is missing; the package lists are fetched only if a package is not known.
+.PHONY: lab-deps
+lab-deps:
+	@missing=; for name in $(SYSTEM_PACKAGES); do \
+	    dpkg-query --show --showformat='$${db:Status-Status}\n' $$name 2>/dev/null \
+	        | grep -qx installed || missing="$$missing $$name"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing$$missing"; \
+	install='apt-get install --yes --quiet --no-install-recommends'; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$install $$missing || { apt-get update && $$install $$missing; }
+
+.PHONY: clean
+clean:
+	rm -rf build dist $(VENV)

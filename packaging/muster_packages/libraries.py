@@ -1,0 +1,112 @@
+"""The bundled libraries: installed from the lock, trimmed, compiled, cached by their inputs."""
+
+import compileall
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+from muster_packages import aws_models
+from muster_packages.checkout import Checkout, digest
+from muster_packages.errors import PackagingError
+
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+# Never imported on a node: sources of extension modules, type stubs, tests, command line tools,
+# and boto3's resource descriptions (musterd uses clients).
+UNUSED_FILES = ("*.pyx", "*.pxd", "*.pxi", "*.c", "*.h", "*.pyi", "*.hash")
+UNUSED_FOLDERS = ("bin", "boto3/data", "boto3/examples", "cffi/recompiler", "propcache/tests")
+
+
+def pip_options() -> list[str]:
+    """Options that make pip choose for the node instead of this machine."""
+    platforms = [f"--platform={each}" for each in PLATFORMS]
+    return [*platforms, "--python-version=3.11", "--implementation=cp", "--only-binary=:all:"]
+
+
+def build(checkout: Checkout, installed_at: str) -> Path:
+    """Return the folder with the libraries, building it when its inputs changed.
+
+    Args:
+        checkout: the sources.
+        installed_at: where the node will have the folder; byte code names it in tracebacks.
+
+    Raises:
+        PackagingError: pip could not install what the lock names.
+    """
+    here = Path(__file__).parent
+    inputs = [checkout.lock, aws_models.OPERATIONS, here / "aws_models.py", Path(__file__)]
+    target = checkout.build / f"libraries-{digest(inputs, installed_at)}"
+    if target.exists():
+        return target
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _install(checkout.lock, partial)
+    _trim_botocore(partial / "botocore")
+    _drop_unused(partial)
+    compile_tree(partial, installed_at)
+    partial.rename(target)
+    return target
+
+
+def compile_tree(tree: Path, installed_at: str) -> None:
+    """Compile every module below `tree`.
+
+    The byte code is not checked against its source (PEP 552, unchecked hash): the tree belongs to
+    root and changes only as a whole, so nothing is ever stat'ed or rewritten on a node.
+    """
+    compiled = compileall.compile_dir(
+        tree,
+        quiet=1,
+        stripdir=str(tree),
+        prependdir=installed_at,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
+    if not compiled:
+        raise PackagingError(f"cannot compile {tree}: see the messages above")
+
+
+def _install(lock: Path, target: Path) -> None:
+    print("bundling the libraries of requirements.lock (once)", flush=True)
+    pip = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(  # noqa: S603 (arguments from this file)
+        [
+            *pip,
+            "--no-compile",
+            "--no-deps",
+            "--require-hashes",
+            f"--requirement={lock}",
+            f"--target={target}",
+            *pip_options(),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise PackagingError(f"pip could not install what {lock.name} names:\n{done.stderr}")
+
+
+def _trim_botocore(botocore: Path) -> None:
+    trimmed = botocore.with_name("botocore-data")
+    aws_models.trim(botocore / "data", trimmed, aws_models.wanted())
+    shutil.rmtree(botocore / "data")
+    trimmed.rename(botocore / "data")
+    # botocore would trust its own copy of the public authorities; the node's administrator decides.
+    (botocore / "cacert.pem").unlink()
+    (botocore / "cacert.pem").symlink_to(SYSTEM_CERTIFICATES)
+
+
+def _drop_unused(tree: Path) -> None:
+    for folder in UNUSED_FOLDERS:
+        shutil.rmtree(tree / folder, ignore_errors=True)
+    for pattern in UNUSED_FILES:
+        for path in tree.rglob(pattern):
+            path.unlink()
+    for path in tree.glob("*.dist-info/*"):
+        # pip's own notes of where and how it installed.
+        if path.name in {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}:
+            path.unlink()

@@ -1,0 +1,126 @@
+"""The tree that a package installs, staged under one folder."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from muster_packages import libraries
+from muster_packages.checkout import Checkout
+
+APPLICATION = "/usr/lib/muster/app"
+LIBRARIES = "/usr/lib/muster/lib"
+UNITS = "/lib/systemd/system"
+DOCUMENTS = "/usr/share/doc/muster"
+
+PACKAGES = ("daemon/musterd", "daemon/muster_helper", "client/muster")
+
+# Isolated (-I): neither PYTHON* variables nor the caller's folder or user site reach a program
+# that root runs. Our code comes first on the path, so nothing can stand in for it.
+LAUNCHER = """\
+#!/usr/bin/python3 -I
+# Starts {module} from muster's private folders.
+import sys
+
+sys.path[:0] = {path}
+from {module}.__main__ import main
+
+sys.exit(main())
+"""
+
+# The client's folder holds no libraries: it needs the standard library alone.
+LAUNCHERS = {
+    "/usr/bin/muster": ("muster", [APPLICATION]),
+    "/usr/sbin/musterd": ("musterd", [APPLICATION, LIBRARIES]),
+    "/usr/lib/muster/muster-helper": ("muster_helper", [APPLICATION, LIBRARIES]),
+}
+
+METADATA = """\
+Metadata-Version: 2.1
+Name: muster
+Version: {version}
+"""
+
+
+def stage(checkout: Checkout, target: Path) -> None:
+    """Make the whole tree under `target`, which is replaced."""
+    shutil.rmtree(target, ignore_errors=True)
+    bundled = libraries.build(checkout, LIBRARIES)
+    # Hard links: the cached files are never changed in place.
+    shutil.copytree(
+        bundled, _at(target, LIBRARIES), symlinks=True, copy_function=_link, dirs_exist_ok=True
+    )
+    _application(checkout, _at(target, APPLICATION))
+    for path, (module, folders) in LAUNCHERS.items():
+        _program(_at(target, path), LAUNCHER.format(module=module, path=folders))
+    user_data = checkout.root / "packaging" / "cloud-init" / "muster_user_data.py"
+    _program(_at(target, "/usr/lib/muster/muster-user-data"), user_data.read_text(encoding="utf-8"))
+    _units(checkout.root / "units", target)
+    _documents(checkout.root, _at(target, DOCUMENTS))
+
+
+def normalise(target: Path, epoch: int) -> None:
+    """Give every folder, file and link its mode and date: the same sources, the same package."""
+    for path in walk(target):
+        if not path.is_symlink():
+            program = path.is_dir() or _is_program(path)
+            path.chmod(0o755 if program else 0o644)
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
+
+
+def walk(target: Path) -> Iterator[Path]:
+    """Yield the tree's paths, the root first, sorted."""
+    yield target
+    yield from sorted(target.rglob("*"))
+
+
+def _is_program(path: Path) -> bool:
+    # pip marks extension modules executable; nothing executes them.
+    return path.suffix != ".so" and bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+def _at(target: Path, path: str) -> Path:
+    return target / path.removeprefix("/")
+
+
+def _link(source: str, destination: str) -> None:
+    Path(destination).hardlink_to(source)
+
+
+def _application(checkout: Checkout, target: Path) -> None:
+    for package in PACKAGES:
+        source = checkout.root / package
+        shutil.copytree(
+            source, target / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
+    libraries.compile_tree(target, APPLICATION)
+    metadata = target / f"muster-{checkout.version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(METADATA.format(version=checkout.version), encoding="utf-8")
+
+
+def _program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def _units(source: Path, target: Path) -> None:
+    units = _at(target, UNITS)
+    units.mkdir(parents=True)
+    for unit in source.iterdir():
+        if unit.is_file():
+            shutil.copyfile(unit, units / unit.name)
+    for name in ("sysusers.d/muster.conf", "tmpfiles.d/muster.conf"):
+        (target / "usr/lib" / name).parent.mkdir(parents=True)
+        shutil.copyfile(source / name, target / "usr/lib" / name)
+
+
+def _documents(root: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in ("README.md", "CHANGELOG.md", "LICENSE"):
+        if (root / name).exists():
+            shutil.copyfile(root / name, target / name)
+    if (root / "docs").is_dir():
+        shutil.copytree(root / "docs", target / "docs")
