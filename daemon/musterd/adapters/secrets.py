@@ -1,0 +1,187 @@
+"""The cluster token from its one configured source; never another one instead."""
+
+import asyncio
+import errno
+import grp
+import os
+import secrets
+import stat
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from musterd import trust
+from musterd.adapters.aws import Aws, error_code
+from musterd.errors import CloudError, SecretError
+from musterd.ports import Clock
+from musterd.spec import Secret, SecretSource
+from musterd.trust import Tokens
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+GROUP = "musterd"
+_LARGEST = 4096  # bytes; two tokens and their braces are under 200
+_REREADS = 5  # of a secret that exists already but is not shown yet
+_PAUSE = 1.0
+
+
+class TokenSource:
+    """Port `Secrets`: reads the source anew at every call, keeps nothing.
+
+    Args:
+        read: returns the value as stored.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[str]]) -> None:
+        self._read = read
+
+    async def token(self) -> str:
+        """Return the text of the token that issues.
+
+        Raises:
+            SecretError: the source could not be read, or holds something else.
+        """
+        return (await self.tokens()).issue.text()
+
+    async def tokens(self) -> Tokens:
+        """Return the issuing token and every trusted one. Raises SecretError."""
+        return trust.parse_secret(await self._read())
+
+
+def token_source(secret: Secret, cluster: str, aws: Callable[[], Aws], clock: Clock) -> TokenSource:
+    """Choose the source that `[secret]` names.
+
+    Args:
+        secret: the section of the spec.
+        cluster: the cluster's name.
+        aws: makes or returns the session; called for Secrets Manager only.
+        clock: paces reads of a secret that another node is just creating.
+    """
+    match secret.source:
+        case SecretSource.SECRETS_MANAGER:
+            name = secret.name or f"musterd/{cluster}"
+            return TokenSource(partial(_from_secrets_manager, aws(), clock, name))
+        case SecretSource.FILE:
+            return TokenSource(partial(asyncio.to_thread, read_token_file, Path(secret.path)))
+        case SecretSource.INLINE:
+            return TokenSource(partial(_from_spec, secret.token))
+
+
+async def _from_spec(token: str) -> str:
+    return token
+
+
+async def _from_secrets_manager(aws: Aws, clock: Clock, name: str) -> str:
+    """Read the secret; create it when there is none; read again when another node was faster."""
+    for attempt in range(_REREADS):
+        if attempt:
+            await clock.sleep(_PAUSE * attempt)
+        try:
+            value = await aws.run(
+                partial(_get_or_create, aws, name), "secretsmanager:GetSecretValue"
+            )
+        except CloudError as error:
+            raise _unreadable(name, error) from error
+        if value is not None:
+            return value
+    raise SecretError(
+        f"the secret {name} exists but cannot be read yet",
+        why="Secrets Manager says both that it exists and that there is none",
+        cure="nothing to do: the node tries again",
+    )
+
+
+def _get_or_create(aws: Aws, name: str) -> str | None:
+    """Return the value, or None when another node has just created the secret.
+
+    The client is made for this and dropped: it is needed once at boot and costs some MiB.
+    """
+    client = aws.secrets_manager()
+    try:
+        return _get(client, name)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+    value = trust.secret_text(trust.make_token(secrets.token_bytes(trust.TOKEN_BYTES)))
+    try:
+        client.create_secret(
+            Name=name, SecretString=value, Description="Cluster token, made by the first node"
+        )
+    except ClientError as error:
+        if error_code(error) == "ResourceExistsException":
+            return None
+        raise
+    return value
+
+
+def _get(client: "SecretsManagerClient", name: str) -> str:
+    # A secret of bytes reads as no token, which is what it is.
+    return client.get_secret_value(SecretId=name).get("SecretString", "")
+
+
+def _unreadable(name: str, error: CloudError) -> SecretError:
+    cause = error.__cause__
+    if isinstance(cause, ClientError) and error_code(cause) == "InvalidRequestException":
+        return SecretError(
+            f"the secret {name} is scheduled for deletion",
+            why=error.why,
+            cure=f"`aws secretsmanager restore-secret --secret-id {name}`, or delete it for good "
+            "(`delete-secret --force-delete-without-recovery`), or give the cluster another name",
+        )
+    return SecretError(f"the secret {name} cannot be had", why=str(error), cure=error.cure)
+
+
+def read_token_file(path: Path, *, group: str = GROUP) -> str:
+    """Return the content of a file that nobody but root, and the group of musterd, can touch.
+
+    Raises:
+        SecretError: it is missing, too open, owned by somebody else, or no plain file.
+    """
+    cure = f"`chown root:{group} {path} && chmod 0640 {path}`"
+    try:
+        # Not through a link: what is checked and what is read must be one file.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise SecretError(
+            f"there is no token file {path}",
+            cure="put the same token there on every node: `muster token` makes one; " + cure,
+        ) from error
+    except OSError as error:
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or ""
+        raise SecretError(f"the token file {path} cannot be read", why=why, cure=cure) from error
+    with os.fdopen(descriptor, "rb") as file:
+        problem = _file_problem(os.fstat(descriptor), group)
+        if problem:
+            raise SecretError(f"the token file {path} is not safe", why=problem, cure=cure)
+        content = file.read(_LARGEST + 1)
+    try:
+        return content[:_LARGEST].decode("ascii")
+    except UnicodeDecodeError:
+        # Without the cause: it carries the content.
+        raise SecretError(
+            f"the token file {path} holds no token",
+            why="it is not plain ASCII",
+            cure="put the output of `muster token` there, nothing else",
+        ) from None
+
+
+def _file_problem(status: os.stat_result, group: str) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_uid != 0:
+        return f"its owner is uid {status.st_uid}, not root"
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o037:
+        return f"its mode is {mode:04o}: others may read it or its group write it"
+    if mode & 0o040:
+        try:
+            allowed = grp.getgrnam(group).gr_gid
+        except KeyError:
+            allowed = 0
+        if status.st_gid not in (0, allowed):
+            return f"gid {status.st_gid} may read it, which is not the group {group}"
+    return ""
