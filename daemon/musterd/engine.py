@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from muster.api import Event, Operation, Status
-from musterd import course
+from musterd import agreement, course, outlook
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
 from musterd.discovery import READ_EVERY
@@ -117,7 +117,7 @@ class Engine:
             for action in course.due(self._k, self._now()):
                 if action.key not in self._busy():
                     self._begin(action)
-            if course.may_say_formed(self._k, self._now()):
+            if outlook.may_say_formed(self._k, self._now()):
                 self._form()
         self._publish()
 
@@ -167,7 +167,7 @@ class Engine:
         if not self._k.election.own_id:
             self._k.election = replace(self._k.election, own_id=self._k.own_id)
         now = self._now()
-        view = course.view(self._k, now)
+        view = agreement.view(self._k, now)
         if view != self._k.election.view:
             chance = self._world.random
             seen = PeersSeen(view, now, chance.hexadecimal(32), chance.hexadecimal(64))
@@ -264,12 +264,12 @@ class Engine:
     def _publish(self) -> None:
         """Tell the outside what changed: the phase, the status, and the peers by a new hello."""
         now = self._now()
-        outlook = course.outlook(self._k, now)
-        if outlook != self._k.outlook:
-            if outlook.phase is not self._k.outlook.phase:
+        stands = outlook.outlook(self._k, now)
+        if stands != self._k.outlook:
+            if stands.phase is not self._k.outlook.phase:
                 self._k.since = self._wall()
-            self._k.outlook = outlook
-            self.journal.add("phase", outlook.reason, outlook.phase)
+            self._k.outlook = stands
+            self.journal.add("phase", stands.reason, stands.phase)
         hello = hello_of(self._k, now)
         if hello is not None and self._last_hello is not None and _news(self._last_hello, hello):
             for peer in course.peers(self._k):
@@ -277,9 +277,9 @@ class Engine:
         self._last_hello = hello
         self._world.publish(self.status())
         for number, operation in enumerate(self._operations):
-            if operation.state == "running" and outlook.phase in {Phase.FORMED, Phase.FAILED}:
-                state = "done" if outlook.phase is Phase.FORMED else "failed"
-                self._operations[number] = replace(operation, state=state, detail=outlook.reason)
+            if operation.state == "running" and stands.phase in {Phase.FORMED, Phase.FAILED}:
+                state = "done" if stands.phase is Phase.FORMED else "failed"
+                self._operations[number] = replace(operation, state=state, detail=stands.reason)
 
     def _now(self) -> float:
         return self._world.clock.monotonic()

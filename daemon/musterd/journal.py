@@ -53,12 +53,12 @@ class Journal:
         """Yield the kept events later than `since`, then each new one, until `close`."""
         told = self._added - len(self.events(since))
         while True:
-            news = self._news
-            kept = tuple(self._events)
-            for event in kept[max(0, len(kept) - (self._added - told)) :]:
+            news, added, kept = self._news, self._added, tuple(self._events)
+            fresh = min(len(kept), added - told)
+            told = added
+            for event in kept[len(kept) - fresh :]:
                 yield event
-            told = self._added if news is self._news else told + len(kept)
-            if self._closed:
+            if self._closed and told == self._added:
                 return
             if news is self._news:
                 await news.wait()

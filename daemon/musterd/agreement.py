@@ -1,0 +1,111 @@
+"""Whether the founders agree: the view this node votes for, or what keeps it from having one."""
+
+from ipaddress import IPv4Network
+
+from musterd import assembly, discovery, resources
+from musterd.course import peers
+from musterd.election.types import View
+from musterd.knowledge import HEARD_FOR, Heard, Knowledge, Trouble
+from musterd.model import Member, Phase, Plan, Read
+from musterd.peer_wire import Hello
+from musterd.settings import differing
+
+
+def view(k: Knowledge, now: float) -> View | None:
+    """Return the roster this node would vote for, None while it cannot be sure of it.
+
+    Sure means: this node itself may take part, EC2 was read twice alike, and every founder lately
+    said hello with the same roster and the same spec.
+    """
+    if k.settings is None or not k.trusted or assembly.admission(k.facts) != Plan():
+        return None
+    if formed_elsewhere(k) is not None or refusal(k) is not None:
+        return None
+    if disagreement(k, now) is not None:
+        return None
+    roster = k.candidates.roster
+    members = tuple(_member(k, peer, now) for peer in roster)
+    known = tuple(member for member in members if member is not None)
+    return View(roster, k.settings.digest, known, k.candidates.gone)
+
+
+def _member(k: Knowledge, peer: str, now: float) -> Member | None:
+    if k.node is not None and peer == k.own_id:
+        return Member(peer, k.node.name, k.node.address)
+    hello = k.recent(peer, now)
+    return Member(peer, hello.name, hello.address) if hello is not None else None
+
+
+def formed_elsewhere(k: Knowledge) -> Hello | None:
+    """Return the hello of a node that once said a cluster of this name is formed."""
+    said = (k.heard[peer].hello for peer in sorted(k.heard))
+    return next((hello for hello in said if hello.phase is Phase.FORMED and hello.uuid), None)
+
+
+def peer_reads(k: Knowledge) -> dict[str, Read]:
+    """Return the founders' own reads of EC2, on this node's clock."""
+    return {
+        peer: Read(heard.hello.roster, heard.at - heard.hello.roster_age)
+        for peer, heard in k.heard.items()
+    }
+
+
+def refusal(k: Knowledge) -> Trouble | None:
+    """Return why the spec cannot be carried out on this network, None when it can."""
+    if k.node is None or k.settings is None:
+        return None
+    found = resources.refusals(k.settings.spec, IPv4Network(k.node.subnet_cidr))
+    if not found:
+        return None
+    cure = f"{found[0].cure}; correct /etc/muster/muster.toml, then type `muster join`"
+    return Trouble("; ".join(finding.what for finding in found), cure=cure, fatal=True)
+
+
+def disagreement(k: Knowledge, now: float) -> Trouble | None:
+    """Return the first thing that keeps the founders from an election, in words."""
+    found = k.candidates
+    if not found.roster:
+        return Trouble(found.trouble or "EC2 has not answered yet", cure=found.cure)
+    for peer in found.roster:
+        if peer == k.own_id:
+            continue
+        heard = k.heard.get(peer)
+        trouble = _peer_trouble(k, peer, heard, now)
+        if trouble is not None:
+            return trouble
+    if not discovery.confirmed(k.reads, peer_reads(k), found.roster, now):
+        return Trouble(
+            "waiting for a second read of EC2 that agrees with the first",
+            cure="nothing to do; it follows within seconds",
+        )
+    return None
+
+
+def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> Trouble | None:
+    address = peers(k).get(peer, "no address yet")
+    if heard is None or now - heard.at > HEARD_FOR:
+        known = f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
+        why = k.troubles.get(f"greet:{peer}")
+        return Trouble(
+            f"waiting for {known} to answer on TCP 7224",
+            why=why.sentence if why else "",
+            cure="check that it runs and that its security group lets TCP 7224 in from its peers",
+        )
+    hello = heard.hello
+    if k.settings is not None and hello.spec_digest and hello.spec_digest != k.settings.digest:
+        keys = ", ".join(differing(k.settings.keys, hello.spec_keys))
+        return Trouble(
+            f"the spec of {hello.name} differs from this node's in {keys}",
+            cure="make /etc/muster/muster.toml (and the tags) the same on every node, then type"
+            " `muster join` where it changed",
+        )
+    if hello.phase is Phase.FAILED:
+        return Trouble(f"{hello.name} cannot take part: {hello.reason}", cure="cure it there")
+    if not hello.roster or hello.facts is None or not hello.facts.prepared:
+        return Trouble(f"waiting for {hello.name} to be ready: {hello.reason}")
+    if hello.roster != k.candidates.roster:
+        return Trouble(
+            f"{hello.name} sees another roster in EC2",
+            cure="nothing to do; both read EC2 again within seconds",
+        )
+    return None

@@ -1,0 +1,162 @@
+"""Where the node stands, in words, and when it may call the cluster formed."""
+
+from musterd import assembly, course
+from musterd.agreement import disagreement, formed_elsewhere, refusal
+from musterd.knowledge import Knowledge, Outlook
+from musterd.model import Phase, Plan
+from musterd.spec import Proof
+
+
+def outlook(k: Knowledge, now: float) -> Outlook:
+    """Return phase, reason and next, from the first thing in the order that is not done."""
+    if k.formed:
+        return _formed(k)
+    refused = refusal(k)
+    if refused is not None and course.decree_of(k) is None:
+        return Outlook(Phase.FAILED, refused.sentence, refused.cure)
+    first = _first_trouble(k)
+    if first is not None:
+        return first
+    if k.node is None or k.settings is None:
+        return Outlook(Phase.STARTING, "reading who this node is", "")
+    if not k.trusted:
+        return Outlook(Phase.STARTING, "reading the cluster token", "")
+    if course.decree_of(k) is not None:
+        return _founding_outlook(k, now)
+    return _before_founding(k, now)
+
+
+def _before_founding(k: Knowledge, now: float) -> Outlook:
+    """Say what keeps the founders from agreeing, or that they are at it."""
+    spec = course.spec_of(k)
+    founded = formed_elsewhere(k)
+    if founded is not None:
+        return Outlook(
+            Phase.WAITING,
+            f"cluster {spec.cluster.name} is already formed ({founded.name} says so)"
+            " and this node is not a member",
+            "joining a formed cluster is not built yet; relaunch under another name or use"
+            " `pcs cluster node add` on a member",
+        )
+    admission = assembly.admission(k.facts)
+    if admission.blocked:
+        return Outlook(Phase.FAILED, admission.blocked, admission.cure)
+    trouble = disagreement(k, now)
+    if trouble is not None:
+        cloud = k.troubles.get("instances")
+        if cloud is not None and not k.candidates.roster:
+            trouble = cloud
+        return Outlook(Phase.WAITING, trouble.sentence, trouble.cure)
+    if k.own_id not in k.candidates.roster:
+        return Outlook(
+            Phase.WAITING,
+            f"{spec.cluster.size} earlier instances are the founders; this node waits to join",
+            "nothing to do",
+        )
+    if admission != Plan():
+        return Outlook(Phase.WAITING, k.progress or "preparing this node", "nothing to do")
+    return Outlook(
+        Phase.ELECTING,
+        f"the {len(k.candidates.roster)} founders are agreeing on a leader and on the founding",
+        "nothing to do",
+    )
+
+
+_FIRST = ("store", "identity", "spec", "token")
+
+
+def _first_trouble(k: Knowledge) -> Outlook | None:
+    for topic in _FIRST:
+        trouble = k.troubles.get(topic)
+        if trouble is not None:
+            phase = Phase.FAILED if trouble.fatal else Phase.WAITING
+            return Outlook(phase, trouble.sentence, trouble.cure)
+    return None
+
+
+def _founding_outlook(k: Knowledge, now: float) -> Outlook:
+    todo = course.plan(k, now)
+    if todo.blocked:
+        return Outlook(Phase.FAILED, todo.blocked, todo.cure)
+    failed = k.troubles.get("step") or k.troubles.get("proof")
+    if failed is not None:
+        return Outlook(Phase.FOUNDING, failed.sentence, failed.cure)
+    if k.step is not None:
+        doing = f"{k.step.verb}: {k.progress or k.step.why}"
+        return Outlook(Phase.FOUNDING, doing, "nothing to do")
+    waiting = todo.waiting_for or unverified(k, now)
+    reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
+    return Outlook(Phase.FOUNDING, reason, "nothing to do")
+
+
+def _formed(k: Knowledge) -> Outlook:
+    name = k.settings.spec.cluster.name if k.settings is not None else "the cluster"
+    if k.cluster is None:
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed, but Pacemaker does not answer on this node",
+            "type `systemctl status corosync pacemaker`",
+        )
+    if not k.cluster.quorate:
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed, but this node has no quorum",
+            "type `corosync-quorumtool -s`, and look at the nodes that are offline",
+        )
+    down = ", ".join(k.cluster.offline)
+    if down:
+        return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
+    return Outlook(Phase.FORMED, f"{name} is formed and quorate, every member is online", "")
+
+
+def unverified(k: Knowledge, now: float) -> str:
+    """Return what is still to be seen before the conductor may say `formed`, "" when nothing."""
+    waiting = course.plan(k, now).waiting_for
+    if waiting or k.cluster is None:
+        return waiting or "Pacemaker to answer"
+    decree = course.decree_of(k)
+    if decree is None:
+        return "the founding to be decided"
+    online = [m for m in decree.members if m.name in k.cluster.online]
+    for member in online:
+        if member.instance_id == k.own_id:
+            continue
+        hello = k.recent(member.instance_id, now)
+        if hello is None or hello.facts is None:
+            return f"{member.name} to say how far it is"
+        others = {m for m in decree.roster if m != member.instance_id}
+        if course.spec_of(k).fencing.prove is not Proof.NONE and not others <= set(hello.proofs):
+            return f"{member.name} to prove that it can fence the others"
+        if not (hello.facts.trusted and hello.facts.enabled):
+            return f"{member.name} to finish its part ({hello.reason})"
+    return _unreached(k, now)
+
+
+def _unreached(k: Knowledge, now: float) -> str:
+    for address in course.spec_of(k).address:
+        text = str(address.private_ip)
+        reached = text in k.reaches or any(
+            text in hello.reaches
+            for hello in (k.recent(peer, now) for peer in k.heard)
+            if hello is not None
+        )
+        if not reached:
+            return f"another node to reach {text}"
+    return ""
+
+
+def may_say_formed(k: Knowledge, now: float) -> bool:
+    """Tell whether the founding is complete as far as this node can know.
+
+    The conductor must have verified everything; others follow a member that says so, once their
+    own part is done.
+    """
+    decree = course.decree_of(k)
+    if decree is None or k.formed or k.settings is None or k.facts is None:
+        return False
+    if course.plan(k, now) != Plan():
+        return False
+    if course.conductor(k):
+        return not unverified(k, now)
+    told = formed_elsewhere(k)
+    return told is not None and told.uuid == decree.uuid
