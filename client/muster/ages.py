@@ -4,6 +4,7 @@ from datetime import datetime
 
 JUST_NOW = 2.0  # seconds
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+SHORT = {"second": "s", "minute": "min", "hour": "h"}
 
 
 def parse(stamp: str) -> float | None:
@@ -24,12 +25,19 @@ def span(seconds: float) -> str:
     return "a moment"
 
 
-def ago(stamp: str, now: float) -> str:
+def short_span(seconds: float) -> str:
+    """Return a length of time for a table's cell: "4 min", "1 h"."""
+    count, _, unit = span(seconds).partition(" ")
+    return f"{count} {SHORT.get(unit.rstrip('s'), unit)}"
+
+
+def ago(stamp: str, now: float, *, short: bool = False) -> str:
     """Return how long ago `stamp` was; "never" when it is empty.
 
     Args:
         stamp: RFC 3339, as musterd writes it.
         now: seconds since 1970.
+        short: abbreviate the unit.
     """
     if not stamp:
         return "never"
@@ -39,4 +47,5 @@ def ago(stamp: str, now: float) -> str:
     seconds = now - moment
     if abs(seconds) < JUST_NOW:
         return "just now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+    words = (short_span if short else span)(abs(seconds))
+    return f"{words} ago" if seconds > 0 else f"in {words}"

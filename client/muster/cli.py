@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("muster.commands.config", "the effective spec, and where each value came from"),
 }
 
+HELP_WIDTH = 80  # columns
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -73,7 +74,10 @@ def dispatch(arguments: Sequence[str], context: Context) -> int:
     parser = argparse.ArgumentParser(
         prog=f"muster {verb}",
         description=f"{summary[0].upper()}{summary[1:]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # With a width of its own, argparse does not import shutil (and bz2, lzma, ...) to ask.
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, width=min(context.width or HELP_WIDTH, HELP_WIDTH)
+        ),
     )
     command.configure(parser)
     return int(command.run(parser.parse_args(rest), context))

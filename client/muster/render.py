@@ -35,9 +35,9 @@ class Screen:
         """Return `words` in a colour, where colours are wanted."""
         return f"\x1b[{paint}m{words}\x1b[0m" if self._colour and paint and words else words
 
-    def ago(self, stamp: str) -> str:
+    def ago(self, stamp: str, *, short: bool = False) -> str:
         """Return the age of an RFC 3339 time in words."""
-        return ago(stamp, self.now)
+        return ago(stamp, self.now, short=short)
 
     def line(self, label: str, words: str, paint: str = "") -> None:
         """Add a labelled line; long text goes on below itself."""
@@ -59,13 +59,21 @@ class Screen:
                 self.lines.append(lead + piece)
                 lead = " " * indent
 
-    def table(self, names: Sequence[str], body: Sequence[Sequence[Cell]]) -> None:
-        """Add aligned columns; the widest cells are cut in their middle when they do not fit."""
+    def table(
+        self, names: Sequence[str], body: Sequence[Sequence[Cell]], cut_first: str = ""
+    ) -> None:
+        """Add aligned columns; cells are cut in their middle when a row does not fit.
+
+        Args:
+            names: the headings.
+            body: the rows.
+            cut_first: the heading of the column to cut before the widest ones.
+        """
         widths = [
             max(len(row[index][0]) for row in [[(name, "") for name in names], *body])
             for index in range(len(names))
         ]
-        self._narrow(widths)
+        self._narrow(widths, names.index(cut_first) if cut_first else None)
         for row in [[(name, FAINT) for name in names], *body]:
             cells = [
                 self.paint(_cut(words, width).ljust(width), paint)
@@ -73,9 +81,13 @@ class Screen:
             ]
             self.lines.append((GAP + GAP.join(cells)).rstrip())
 
-    def _narrow(self, widths: list[int]) -> None:
-        """Take columns off the widest cells until a row fits."""
+    def _narrow(self, widths: list[int], first: int | None) -> None:
+        """Shorten columns until a row fits: the given one, then the widest."""
         excess = sum(widths) + len(GAP) * len(widths) - self._width if self._width else 0
+        if first is not None and excess > 0:
+            taken = min(excess, max(widths[first] - SHORTEST, 0))
+            widths[first] -= taken
+            excess -= taken
         while excess > 0 and max(widths) > SHORTEST:
             widths[widths.index(max(widths))] -= 1
             excess -= 1
@@ -187,16 +199,16 @@ def _nodes(document: Document, screen: Screen) -> None:
                 (text(node, "zone") or "-", ""),
                 (phase or "-", PHASE_PAINT.get(phase, "")),
                 ("yes" if online else "no", GOOD if online else BAD),
-                ("this node" if here else screen.ago(text(node, "last_heard")), ""),
+                ("this node" if here else screen.ago(text(node, "last_heard"), short=True), ""),
             ]
         )
         if text(node, "reason") and phase != "formed":
-            head = (text(node, "name") or text(node, "instance_id"), "")
-            reasons.append((head, text(node, "reason")))
+            reasons.append((body[-1][0][0], text(node, "reason")))
     names = ("NAME", "INSTANCE", "ADDRESS", "ZONE", "PHASE", "ONLINE", "LAST HEARD")
-    screen.table(names, body)
-    for head, reason in reasons:
-        screen.item(head, reason)
+    screen.table(names, body, cut_first="INSTANCE")
+    longest = max(len(row[0][0]) for row in body)
+    for name, reason in reasons:
+        screen.item((name.ljust(longest), ""), reason)
 
 
 def _fencing(document: Document, screen: Screen) -> None:
@@ -256,5 +268,5 @@ def _findings(document: Document, screen: Screen) -> None:
     for finding in findings:
         severity = text(finding, "severity")
         cure = text(finding, "cure")
-        head = (severity, BAD if severity == "error" else ODD)
+        head = (severity.ljust(len("warning")), BAD if severity == "error" else ODD)
         screen.item(head, text(finding, "what"), f"cure: {cure}" if cure else "")

@@ -63,7 +63,7 @@ def _table(lines: list[Line], header: str, table: Document, dotted: str, origins
         if value is None or value in ({}, [], ""):
             continue
         name = f"{dotted}.{key}"
-        lines.append((f"{key} = {_toml(value)}", _origin(name, origins)))
+        lines.append((f"{_key(key)} = {_toml(value)}", _origin(name, origins)))
 
 
 def _origin(name: str, origins: Document) -> str:
