@@ -5,9 +5,10 @@ does its own part, and says in its hello how far it has come.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from musterd.election.types import (
     Decided,
@@ -23,6 +24,9 @@ from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
 
 VERSION = 1
 BODY_LIMIT = 65_536  # bytes
+PORT = 7224  # TCP
+
+Shape = TypeVar("Shape")
 
 InstanceId = Annotated[str, Field(pattern=INSTANCE_ID)]
 
@@ -78,3 +82,75 @@ MESSAGES: dict[str, type[Message]] = {
     "lead": Lead,
     "decided": Decided,
 }
+
+
+_ENVELOPE = TypeAdapter(Envelope)
+_HELLO = TypeAdapter(Hello)
+_WORDS: dict[str, TypeAdapter[Message]] = {
+    word: TypeAdapter(shape) for word, shape in MESSAGES.items()
+}
+
+
+def hello_body(hello: Hello) -> dict[str, object]:
+    """Return the body of a hello's envelope."""
+    return cast("dict[str, object]", _HELLO.dump_python(hello, mode="json"))
+
+
+def message_body(message: Message) -> dict[str, object]:
+    """Return the body of a message's envelope: one key, the word, with what it says."""
+    (word,) = (word for word, shape in MESSAGES.items() if type(message) is shape)
+    return {word: _WORDS[word].dump_python(message, mode="json")}
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Return the envelope as JSON."""
+    return _ENVELOPE.dump_json(envelope)
+
+
+def decode(data: bytes) -> Envelope:
+    """Read an envelope.
+
+    Raises:
+        ValueError: it is not one; the text says where, and shows no value.
+    """
+    return _validated(_ENVELOPE, _plain(data))
+
+
+def read_hello(body: dict[str, object]) -> Hello:
+    """Read the body of a hello. Raises ValueError as `decode`."""
+    return _validated(_HELLO, body)
+
+
+def read_message(body: dict[str, object]) -> Message:
+    """Read the body of a message. Raises ValueError as `decode`."""
+    if len(body) != 1:
+        raise ValueError("a message has exactly one word")
+    ((word, said),) = body.items()
+    if word not in _WORDS:
+        raise ValueError("the word is none of this version's")
+    return _validated(_WORDS[word], said)
+
+
+def _plain(data: bytes) -> object:
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError("not JSON") from error
+
+
+def _validated(adapter: TypeAdapter[Shape], value: object) -> Shape:
+    """Validate, and demand the one form in which we would say the same.
+
+    The election's shapes are plain dataclasses, for which pydantic drops unknown keys and turns
+    "1" into 1; whoever says a word says it exactly.
+    """
+    try:
+        shape = adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        # Without the cause: pydantic's message shows values, and a decree's seed is one.
+        raise ValueError(f"{where or 'the whole'}: {first['msg']}") from None
+    if adapter.dump_python(shape, mode="json") != value:
+        raise ValueError("unknown keys, missing keys, or values of another type")
+    return shape
