@@ -22,10 +22,11 @@ from musterd.election.types import (
 from musterd.model import NodeFacts, Phase
 from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
 
-VERSION = 1
+VERSION: Literal[1] = 1
 BODY_LIMIT = 65_536  # bytes
 PORT = 7224  # TCP
 
+Kind = Literal["hello", "message"]
 Shape = TypeVar("Shape")
 
 InstanceId = Annotated[str, Field(pattern=INSTANCE_ID)]
@@ -70,7 +71,7 @@ class Envelope:
     to: InstanceId
     term: Annotated[int, Field(ge=0)]
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    type: Literal["hello", "message"]
+    type: Kind
     body: dict[str, object]
 
 
@@ -129,6 +130,16 @@ def read_message(body: dict[str, object]) -> Message:
     if word not in _WORDS:
         raise ValueError("the word is none of this version's")
     return _validated(_WORDS[word], said)
+
+
+def problem_detail(content: bytes) -> str:
+    """Return the sentence in a problem document; "" when there is none."""
+    try:
+        document = _plain(content)
+    except ValueError:
+        return ""
+    detail = document.get("detail") if isinstance(document, dict) else None
+    return detail if isinstance(detail, str) else ""
 
 
 def _plain(data: bytes) -> object:

@@ -1,0 +1,118 @@
+"""TLS contexts of this node, made from trust values; no key ever touches a disk.
+
+TLS 1.3 only, certificates demanded on both sides, our own authorities the only trusted ones.
+"""
+
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+from musterd import trust
+from musterd.errors import PeerError
+from musterd.trust import Leaf, Tokens
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who this node is to its peers, and the contexts that prove and demand it."""
+
+    cluster: str
+    own_id: str
+    server: ssl.SSLContext = field(repr=False)
+    client: ssl.SSLContext = field(repr=False)
+
+
+class Tls:
+    """Holds this node's credentials from the moment the token is known.
+
+    Args:
+        refused: hears why a handshake failed on the listening side, in OpenSSL's words; asyncio
+            itself drops that reason.
+    """
+
+    def __init__(self, refused: Callable[[str], None] = lambda _why: None) -> None:
+        self._refused = refused
+        self._credentials: Credentials | None = None
+
+    def load(self, tokens: Tokens, cluster: str, own_id: str, now: float) -> Credentials:
+        """Make credentials, or renew them: daily, or when the secret changed.
+
+        A renewal mints a new leaf with a new key and trusts what is newly trusted, in the same
+        contexts: it holds for the next handshake, on open listeners too. To trust an authority
+        no longer takes a restart.
+
+        Args:
+            tokens: what the source of the token holds.
+            cluster: the cluster's name.
+            own_id: this node's instance id.
+            now: seconds since 1970.
+        """
+        credentials = self._credentials
+        if credentials is None:
+            server = _context(ssl.PROTOCOL_TLS_SERVER)
+            server.sslobject_class = _reporting(self._refused)
+            # A resumed session would outlive the exchange of the token.
+            server.num_tickets = 0
+            client = _context(ssl.PROTOCOL_TLS_CLIENT)
+            client.check_hostname = True
+            client.hostname_checks_common_name = False
+            credentials = Credentials(cluster, own_id, server, client)
+        authorities = "".join(trust.authority(token, cluster).pem() for token in tokens.trust)
+        issuer = trust.authority(tokens.issue, cluster)
+        leaf = trust.leaf(issuer, own_id, generate_private_key(SECP256R1()), now)
+        for context in (credentials.server, credentials.client):
+            context.load_verify_locations(cadata=authorities)
+            with _in_memory(leaf) as path:
+                context.load_cert_chain(path)
+        self._credentials = credentials
+        return credentials
+
+    def credentials(self) -> Credentials:
+        """Return the credentials. Raises PeerError while the token is not known yet."""
+        if self._credentials is None:
+            raise PeerError(
+                "peers cannot be called yet",
+                rejected=False,
+                why="the cluster token is not known",
+                cure="`muster status` says what the token waits for",
+            )
+        return self._credentials
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.maximum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+@contextmanager
+def _in_memory(leaf: Leaf) -> Iterator[str]:
+    """Offer key and certificate under a path, which is all that `load_cert_chain` takes."""
+    descriptor = os.memfd_create("leaf", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(leaf.key + leaf.certificate)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"
+
+
+def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
+    class ReportingObject(ssl.SSLObject):
+        """An SSLObject that tells why its handshake failed (SSLContext.sslobject_class)."""
+
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise  # not over yet
+            except ssl.SSLError as error:
+                refused(error.reason or type(error).__name__)
+                raise
+
+    return ReportingObject
