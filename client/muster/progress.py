@@ -26,6 +26,7 @@ class Progress:
         self._started = context.wall()  # of musterd, as wall time; the command's until it is told
         self._nodes: dict[str, tuple[str, str, bool]] = {}
         self._document: Document = {}
+        self._step = ""  # what the last step said
         self._drawn = 0  # lines of the block on the screen now
 
     def events(self, events: list[Document]) -> None:
@@ -34,7 +35,11 @@ class Progress:
             moment = ages.parse(text(event, "at"))
             if moment is not None:
                 self._started = moment - number(event, "seconds")
-            self._print(render.event(event, self._context.screen()))
+            kind, message = text(event, "kind"), text(event, "message")
+            # A step's sentence becomes the phase's reason: once is enough here.
+            if kind != "phase" or not self._step or not message.endswith(self._step):
+                self._print(render.event(event, self._context.screen()))
+            self._step = message if kind == "step" else self._step
         self.tick()
 
     def status(self, document: Document) -> None:

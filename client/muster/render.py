@@ -122,15 +122,14 @@ def event(happened: Document, screen: Screen, clock: str = "") -> str:
         screen: how to paint.
         clock: a time of day to show beside the seconds since the daemon's start.
     """
-    kind, phase = text(happened, "kind"), text(happened, "phase")
-    paint = ""
+    kind, message, paint = text(happened, "kind"), text(happened, "message"), ""
     if kind == "phase":
-        paint = PHASE_PAINT.get(phase, STRONG)
+        phase = text(happened, "phase")
+        message, paint = f"{phase}: {message}", PHASE_PAINT.get(phase, STRONG)
     elif kind == "finding":
         paint = ODD
     lead = f"{number(happened, 'seconds'):8.1f} s  " + (f"{clock:>8}  " if clock else "")
-    words = screen.paint(text(happened, "message"), paint)
-    return (screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + words).rstrip()
+    return screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + screen.paint(message, paint)
 
 
 def status(document: Document, screen: Screen, *, unreachable: str = "") -> list[str]:
@@ -202,7 +201,7 @@ def _nodes(document: Document, screen: Screen) -> None:
                 ("this node" if here else screen.ago(text(node, "last_heard"), short=True), ""),
             ]
         )
-        if text(node, "reason") and phase != "formed":
+        if text(node, "reason") and phase != "formed" and not here:
             reasons.append((body[-1][0][0], text(node, "reason")))
     names = ("NAME", "INSTANCE", "ADDRESS", "ZONE", "PHASE", "ONLINE", "LAST HEARD")
     screen.table(names, body, cut_first="INSTANCE")

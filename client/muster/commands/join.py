@@ -15,6 +15,7 @@ from muster.fields import text
 from muster.progress import Progress
 
 CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+GRACE = 5.0  # seconds: musterd reads the spec anew; until then it may tell an old failure
 SMALLEST, LARGEST = 2, 16  # founding members
 
 EXAMPLE = """example, the same on every node:
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace, context: Context) -> int:
         context.say(f"{'wrote' if written else 'kept'} {path}")
     operation = context.client.join()
     if options.wait:
-        return wait.until(context, "formed", options.timeout, Progress(context))
+        return wait.until(context, "formed", options.timeout, Progress(context), grace=GRACE)
     detail = text(operation, "detail")
     context.say(f"joining{': ' + detail if detail else ''}", "  next: muster wait --progress")
     return Exit.OK

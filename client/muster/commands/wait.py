@@ -55,7 +55,13 @@ def run(options: argparse.Namespace, context: Context) -> int:
     return until(context, options.goal, options.timeout, progress)
 
 
-def until(context: Context, goal: str, timeout: float | None, progress: Progress | None) -> Exit:
+def until(
+    context: Context,
+    goal: str,
+    timeout: float | None,
+    progress: Progress | None,
+    grace: float = 0.0,
+) -> Exit:
     """Wait for a goal; say how it ended.
 
     Args:
@@ -63,9 +69,11 @@ def until(context: Context, goal: str, timeout: float | None, progress: Progress
         goal: a key of GOALS.
         timeout: seconds, None for ever.
         progress: told of everything that happens, if given.
+        grace: seconds for which "failed" may be what was before; then it ends the wait.
     """
     missing = GOALS[goal]
     deadline = None if timeout is None else time.monotonic() + timeout
+    settled = time.monotonic() + grace
     document: Document = {}
     with Follower(context.client) as follower:
         while True:
@@ -75,9 +83,12 @@ def until(context: Context, goal: str, timeout: float | None, progress: Progress
                 if progress is not None:
                     progress.status(document)
                 code = _verdict(document, missing)
-                if code is not None:
+                early = code is Exit.FAILED and _left(settled) > 0
+                if code is not None and not early:
                     return _end(context, code, goal, document)
             recheck = time.monotonic() + RECHECK if goal == "healthy" else None
+            if _left(settled) > 0:
+                recheck = settled
             if not _next(follower, deadline, recheck, progress):
                 return _give_up(context, goal, timeout or 0.0, document, follower)
 

@@ -12,7 +12,7 @@ from muster.following import Follower
 
 
 def test_kept_events_are_printed_aligned(musterd: Musterd, context: Context) -> None:
-    musterd.publish("waiting: 2 of 3 founders are there", phase="waiting")
+    musterd.publish("2 of 3 founders are there", phase="waiting")
     musterd.publish("prepare: done in 0.4 s", kind="step")
     assert cli.main(["events"], context) == 0
     assert printed(context.out).splitlines() == [

@@ -3,6 +3,7 @@
 import grp
 import os
 import stat
+import threading
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.client.conftest import Musterd, counted, formed, founding, printed
 
 from muster import cli, spec_file
+from muster.commands import join
 from muster.context import Context
 
 ASKED = ["join", "--cluster", "web", "--size", "3"]
@@ -183,3 +185,29 @@ def test_waiting_shows_progress_until_formed(accepting: Musterd, context: Contex
 def test_waiting_ends_with_the_codes_of_wait(accepting: Musterd, context: Context) -> None:
     accepting.status = asdict(founding())
     assert cli.main(["join", "--wait", "--timeout", "0.2"], context) == 3
+
+
+def test_a_failure_of_before_does_not_end_the_wait(accepting: Musterd, context: Context) -> None:
+    """The daemon had no spec and said so; it needs a moment to read the one just written."""
+    accepting.status = asdict(founding()) | {"phase": "failed", "reason": "no cluster name"}
+    codes: list[int] = []
+    thread = threading.Thread(
+        target=lambda: codes.append(cli.main([*ASKED, "--wait", "--timeout", "15"], context))
+    )
+    thread.start()
+    accepting.wait_until_asked("/v1/events")
+    accepting.publish("agreed", phase="founding")
+    accepting.wait_until_asked("/v1/status", 2)
+    status = asdict(formed())
+    accepting.publish("formed", **status)
+    thread.join(20)
+    assert codes == [0]
+
+
+def test_a_failure_that_stays_ends_the_wait(
+    accepting: Musterd, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "GRACE", 0.2)
+    accepting.status = asdict(founding()) | {"phase": "failed", "reason": "a foreign cluster"}
+    assert cli.main([*ASKED, "--wait", "--timeout", "15"], context) == 4
+    assert "a foreign cluster" in printed(context.err)

@@ -29,7 +29,8 @@ def wire(status: api.Status) -> Document:
 
 def test_a_log_tells_steps_and_what_changed_of_other_nodes(context: Context) -> None:
     progress = Progress(context)
-    progress.events([event(0, "phase", "founding: decided"), event(42.0, "step", "lay: done")])
+    progress.events([event(0, "phase", "decided"), event(42.0, "step", "done")])
+    progress.events([event(42.0, "phase", "lay: done")])
     progress.status(wire(founding()))
     progress.status(wire(founding()))
     second = replace(founding().nodes[1], reason="laying")
@@ -37,7 +38,7 @@ def test_a_log_tells_steps_and_what_changed_of_other_nodes(context: Context) -> 
     progress.status(wire(replace(founding(), nodes=nodes)))
     assert printed(context.out).splitlines() == [
         "     0.0 s  phase    founding: decided",
-        "    42.0 s  step     lay: done",
+        "    42.0 s  step     done",
         "    50.0 s  node     ip-10-0-0-12: founding: preparing",
         "    50.0 s  node     ip-10-0-0-13: not heard of yet",
         "    50.0 s  node     ip-10-0-0-12: founding: laying",
