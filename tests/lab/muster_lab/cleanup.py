@@ -1,0 +1,68 @@
+"""Removing all traces of a lab, also one whose server was killed."""
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from muster_lab import cgroups
+from muster_lab.commands import run_now
+from muster_lab.layout import NETNS, Layout
+
+PATIENCE = 10.0
+"""Seconds killed processes get to disappear."""
+
+
+def sweep(layout: Layout) -> None:
+    """Remove the lab's processes, groups, namespaces and folders; nothing happens twice.
+
+    Must run outside the lab's namespaces. The caller has made sure that no server runs.
+
+    Raises:
+        MachineError: something resisted.
+    """
+    for group in cgroups.named(layout.prefix):
+        _end_group(group)
+    for path in NETNS.glob(f"{layout.prefix}*"):
+        _kill_inhabitants(path)
+        run_now("ip", "netns", "delete", path.name)
+    for folder in (layout.disks, layout.run):
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another lab's folder is beside it
+            folder.parent.rmdir()
+
+
+def leftovers(layout: Layout) -> list[str]:
+    """What of the lab still exists, as sentences' objects; empty after a good `sweep`."""
+    groups = [f"cgroup {each}" for each in sorted(cgroups.named(layout.prefix))]
+    spaces = [f"namespace {each.name}" for each in sorted(NETNS.glob(f"{layout.prefix}*"))]
+    folders = [f"folder {each}" for each in (layout.disks, layout.run) if each.exists()]
+    mounts = [
+        f"mount {line.split()[1]}"
+        for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        if line.split()[1].startswith(f"{layout.disks}/")
+    ]
+    return groups + spaces + folders + mounts
+
+
+def _end_group(group: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    cgroups.kill(group)
+    while not cgroups.remove(group) and time.monotonic() < deadline:
+        time.sleep(0.02)
+        cgroups.kill(group)
+
+
+def _kill_inhabitants(namespace: Path) -> None:
+    """Kill what still runs in a network namespace of the lab (an `outside` command, say)."""
+    try:
+        wanted = namespace.stat()
+    except FileNotFoundError:
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            here = (process / "ns/net").stat()
+            if (here.st_dev, here.st_ino) == (wanted.st_dev, wanted.st_ino):
+                os.kill(int(process.name), signal.SIGKILL)
