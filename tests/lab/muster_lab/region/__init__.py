@@ -1,0 +1,25 @@
+"""A fake AWS region whose instance states are the lab's machines."""
+
+from .credentials import ADMIN_KEY, ADMIN_SECRET
+from .errors import AwsError
+from .estate import Launch
+from .faults import Fault
+from .model import IMAGES, Instance, Layout, MetadataOptions, State, Timing
+from .region import Region
+from .tls import ensure_ca
+
+__all__ = [
+    "ADMIN_KEY",
+    "ADMIN_SECRET",
+    "IMAGES",
+    "AwsError",
+    "Fault",
+    "Instance",
+    "Launch",
+    "Layout",
+    "MetadataOptions",
+    "Region",
+    "State",
+    "Timing",
+    "ensure_ca",
+]

@@ -1,0 +1,73 @@
+"""The EC2 endpoint: from a signed form to an answer in XML, faults and the call log in between."""
+
+from collections.abc import Mapping
+
+from .actions_instances import ACTIONS as INSTANCE_ACTIONS
+from .credentials import Caller
+from .errors import AwsError
+from .estate import Estate
+from .faults import Effect
+from .lifecycle import Lifecycle
+from .query import Params, parse, render, service_model
+from .request import Action, Request
+
+ACTIONS: Mapping[str, Action] = {
+    **INSTANCE_ACTIONS,
+}
+
+
+class Ec2:
+    """EC2's actions over one estate.
+
+    Args:
+        estate: what there is.
+        lifecycle: moves instances.
+    """
+
+    def __init__(self, estate: Estate, lifecycle: Lifecycle) -> None:
+        self._estate = estate
+        self._lifecycle = lifecycle
+
+    async def answer(
+        self, action: str, form: Mapping[str, str], caller: Caller, effect: Effect
+    ) -> bytes:
+        """Do one action.
+
+        Raises:
+            AwsError: it is refused; a dry run always is, with `DryRunOperation` if it would do.
+        """
+        params = parse(action, form)
+        handle = ACTIONS.get(action)
+        if handle is None:
+            raise AwsError("UnsupportedOperation", f"{action} is not part of the lab's region", 400)
+        if params.get("DryRun", False):
+            self._rehearse(params)
+        seen = self._estate
+        if effect.lag:
+            seen = seen.as_of(effect.lag)
+        if effect.omit:
+            seen = seen.without(effect.omit)
+        request = Request(action, params, caller, self._estate, seen, self._lifecycle)
+        return render(action, await handle(request))
+
+    def _rehearse(self, params: Params) -> None:
+        for instance_id in params.get("InstanceIds", []):
+            self._estate.instance(instance_id)
+        raise AwsError(
+            "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
+        )
+
+
+def subject(form: Mapping[str, str]) -> str:
+    """What a call is about, for the log: ids and addresses, no user data and no tags."""
+    told = ("Id", "Address", "Force", "DryRun", "PublicIp", "DestinationCidrBlock")
+    return " ".join(
+        f"{key}={value}"
+        for key, value in form.items()
+        if any(key.partition(".")[0].endswith(word) for word in told)
+    )
+
+
+def warm_up() -> None:
+    """Load the service model, so that the first call is not the slow one."""
+    service_model()

@@ -1,0 +1,33 @@
+"""What an EC2 action is given, and what all action tables share."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .credentials import Caller
+from .estate import Estate
+from .lifecycle import Lifecycle
+from .query import Answer, Params
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call, parsed and past its faults.
+
+    Attributes:
+        action: such as `StopInstances`.
+        params: parameters with boto3's names and types.
+        caller: who signed it.
+        estate: the region as it is: what changes go to.
+        seen: the region as a read may see it (late or incomplete when a fault says so).
+        lifecycle: moves instances.
+    """
+
+    action: str
+    params: Params
+    caller: Caller
+    estate: Estate
+    seen: Estate
+    lifecycle: Lifecycle
+
+
+Action = Callable[[Request], Awaitable[Answer]]

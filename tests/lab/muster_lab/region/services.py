@@ -1,0 +1,96 @@
+"""The services that are not EC2: who-am-I from our own keys, the rest from moto.
+
+moto is right for S3, IAM, STS and Secrets Manager. It is imported at the first call that needs it,
+runs in a thread, one request at a time, which also makes its race rules (a secret is created once)
+hold.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+from .credentials import ADMIN, Caller
+from .errors import AwsError
+from .model import ACCOUNT
+
+MOTO_SERVICES = ("iam", "s3", "secretsmanager", "sts")
+
+WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Services:
+    """STS, Secrets Manager, S3 and IAM."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._application: WsgiApplication | None = None
+
+    async def answer(
+        self,
+        service: str,
+        action: str,
+        request: web.BaseRequest,
+        body: bytes,
+        caller: Caller | None,
+    ) -> web.Response:
+        """Answer one request.
+
+        Raises:
+            AwsError: the region has no such service.
+        """
+        if service == "sts" and action == "GetCallerIdentity" and caller is not None:
+            return _caller_identity(caller)
+        if service not in MOTO_SERVICES:
+            raise AwsError("UnknownEndpoint", f"The lab's region has no service '{service}'", 404)
+        async with self._lock:
+            return await asyncio.to_thread(self._moto, request, body)
+
+    def _moto(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+        environ = EnvironBuilder(
+            path=request.path,
+            base_url=f"https://{request.host}/",
+            query_string=request.query_string,
+            method=request.method,
+            headers=list(request.headers.items()),
+            data=body,
+        ).get_environ()
+        # The path as it was sent: S3 keys may hold percent signs.
+        environ["RAW_URI"] = environ["REQUEST_URI"] = request.raw_path
+        chunks, status, headers = run_wsgi_app(self._moto_application(), environ, buffered=True)
+        response = web.Response(status=int(status.split()[0]), body=b"".join(chunks))
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                response.headers[name] = value
+        return response
+
+    def _moto_application(self) -> WsgiApplication:
+        if self._application is None:
+            from moto.moto_server.werkzeug_app import (
+                DomainDispatcherApplication,
+                create_backend_app,
+            )
+
+            self._application = DomainDispatcherApplication(create_backend_app)
+        return self._application
+
+
+def _caller_identity(caller: Caller) -> web.Response:
+    """The role session that EC2 opens for an instance is named by the instance id."""
+    if caller.name == ADMIN:
+        arn, user = f"arn:aws:iam::{ACCOUNT}:user/admin", "AIDAMUSTERLABADMIN00"
+    else:
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{caller.role}/{caller.name}"
+        user = f"AROAMUSTERLABROLE000:{caller.name}"
+    xml = (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        f"<GetCallerIdentityResult><Arn>{arn}</Arn><UserId>{user}</UserId>"
+        f"<Account>{ACCOUNT}</Account></GetCallerIdentityResult>"
+        f"<ResponseMetadata><RequestId>{uuid4()}</RequestId></ResponseMetadata>"
+        "</GetCallerIdentityResponse>"
+    )
+    return web.Response(text=xml, content_type="text/xml")
