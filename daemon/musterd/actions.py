@@ -211,16 +211,16 @@ class Actions:
         step = k.step
         if step is None:
             return lambda _: None
-        progress(f"{step.verb}: {step.why}")
+        progress(step.why)
         if step.verb is Verb.PROBE_FENCING:
             return await self._prove(k)
-        done = await self._reach.helper.change(step.verb, self._params(k, step), progress)
-        for sentence in done.changed:
-            progress(sentence)
+        await self._reach.helper.change(step.verb, self._params(k, step), progress)
+        pushed = self._reach.clock.monotonic() if step.verb is Verb.CONFIGURE else None
 
         def outcome(k: Knowledge) -> None:
             k.facts_stale = True
             k.progress = ""
+            k.pushed = pushed if pushed is not None else k.pushed
 
         return outcome
 

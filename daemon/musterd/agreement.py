@@ -101,8 +101,10 @@ def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> T
         )
     if hello.phase is Phase.FAILED:
         return Trouble(f"{hello.name} cannot take part: {hello.reason}", cure="cure it there")
-    if not hello.roster or hello.facts is None or not hello.facts.prepared:
-        return Trouble(f"waiting for {hello.name} to be ready: {hello.reason}")
+    if not hello.roster:
+        return Trouble(f"waiting for {hello.name} to read EC2")
+    if hello.facts is None or not hello.facts.prepared:
+        return Trouble(f"waiting for {hello.name} to be prepared")
     if hello.roster != k.candidates.roster:
         return Trouble(
             f"{hello.name} sees another roster in EC2",

@@ -19,6 +19,7 @@ from musterd.model import (
     Verb,
 )
 
+SHOWN_WITHIN = 20.0  # seconds until a pushed configuration must show in Pacemaker's state
 STRAGGLER_PATIENCE = 45.0  # seconds the conductor waits for the last member before configuring
 
 
@@ -35,6 +36,7 @@ class Founding:
     wanted: tuple[str, ...]  # resource ids the spec asks for
     quorate_for: float  # seconds this node has seen a quorate cluster with a DC
     need_proof: bool  # fencing is still to be proven from here
+    pushed_for: float | None  # seconds since this node pushed the configuration, None before
 
 
 def admission(facts: NodeFacts | None) -> Plan:
@@ -125,6 +127,8 @@ def _conduct(now: Founding, facts: NodeFacts, decree: Decree) -> Plan:
     """What only the conductor does: the configuration, once everybody is there."""
     if configured(now.cluster, now.wanted):
         return Plan()
+    if now.pushed_for is not None and now.pushed_for < SHOWN_WITHIN:
+        return Plan(waiting_for="Pacemaker to take up its resources")
     if not facts.built:
         return Plan(Step(Verb.BUILD, "the cluster has no resources yet"))
     if now.cluster is None or not now.cluster.quorate or not now.cluster.dc:

@@ -66,10 +66,20 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if not k.trusted:
         yield Action("token"), 0.0
         return
-    yield Action("instances"), discovery.READ_EVERY if forming else 300.0
+    if k.reads or now - k.started >= _first_read_after(k):
+        yield Action("instances"), discovery.READ_EVERY if forming else 300.0
     for peer in peers(k):
         yield Action("greet", peer), GREET_FORMING if forming else GREET_FORMED
     yield from _founding(k, now)
+
+
+def _first_read_after(k: Knowledge) -> float:
+    """Return the seconds from start to the first read of EC2.
+
+    Instances of one launch boot together; reading together would make each wait `READ_EVERY` for
+    the second read. The later ones wait a little instead, while they are being prepared.
+    """
+    return discovery.STAGGER if k.node is not None and k.node.launch_index > 0 else 0.0
 
 
 def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
@@ -191,6 +201,7 @@ def plan(k: Knowledge, now: float) -> Plan:
             wanted=resources.wanted_ids(spec_of(k)),
             quorate_for=now - k.quorate_since if k.quorate_since is not None else 0.0,
             need_proof=need_proof(k),
+            pushed_for=now - k.pushed if k.pushed is not None else None,
         )
     )
 

@@ -72,7 +72,10 @@ class Engine:
         self.journal = Journal(world.clock)
         record = self._load()
         self._k = Knowledge(
-            election=machine.start("", record.durable), formed=record.formed, since=self._wall()
+            election=machine.start("", record.durable),
+            formed=record.formed,
+            since=self._wall(),
+            started=self._now(),
         )
         if self._broken is not None:
             self._trouble("store", self._broken, fatal=True)
@@ -224,7 +227,8 @@ class Engine:
 
     def _progress(self, sentence: str) -> None:
         self._k.progress = sentence
-        self._say("step", sentence)
+        step = self._k.step.verb if self._k.step is not None else ""
+        self.journal.add("step", sentence, self._k.outlook.phase, step=step)
         self._publish()
 
     async def _watch(self) -> None:
@@ -266,14 +270,16 @@ class Engine:
         now = self._now()
         stands = outlook.outlook(self._k, now)
         if stands != self._k.outlook:
-            if stands.phase is not self._k.outlook.phase:
+            entered = stands.phase is not self._k.outlook.phase
+            if entered:
                 self._k.since = self._wall()
             self._k.outlook = stands
-            self.journal.add("phase", stands.reason, stands.phase)
+            if entered or self._k.step is None:  # a step's progress is an event of its own
+                self.journal.add("phase", stands.reason, stands.phase)
         hello = hello_of(self._k, now)
         if hello is not None and self._last_hello is not None and _news(self._last_hello, hello):
             for peer in course.peers(self._k):
-                self._k.attempts.pop(f"greet:{peer}", None)
+                self._k.hurry(f"greet:{peer}")
         self._last_hello = hello
         self._world.publish(self.status())
         for number, operation in enumerate(self._operations):
@@ -328,7 +334,8 @@ class Engine:
         return operation
 
     def _rejoin(self) -> None:
-        self._k.attempts.clear()
+        for topic in self._k.attempts:
+            self._k.hurry(topic)
         if not self._k.formed:
             self._k.settings = None
             self._k.facts_stale = True
@@ -357,7 +364,7 @@ class Engine:
         """Have EC2 read again, unless it was read within the last `READ_EVERY` seconds."""
         attempt = self._k.attempts.get("instances")
         if attempt is not None and self._now() - attempt.began >= READ_EVERY:
-            await self._inbox.put(lambda: self._k.attempts.pop("instances", None))
+            await self._inbox.put(lambda: self._k.hurry("instances"))
 
     async def hello(self, peer: Hello) -> Hello:
         """Take in a member's hello and return our own."""

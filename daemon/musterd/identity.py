@@ -12,6 +12,7 @@ from musterd.model import Node
 # What must be read below /latest/meta-data/; {mac} is the primary interface's.
 PATHS = {
     "instance_id": "instance-id",
+    "launch_index": "ami-launch-index",
     "address": "local-ipv4",
     "zone": "placement/availability-zone",
     "region": "placement/region",
@@ -41,4 +42,5 @@ def node_from(documents: Mapping[str, str], host_name: str) -> Node:
             why="every node needs a name of its own in the cluster",
             cure="type `hostnamectl hostname NAME`, or let cloud-init set it, then `muster join`",
         )
-    return Node(name=host_name, **values)
+    index = values.pop("launch_index")
+    return Node(name=host_name, launch_index=int(index) if index.isdecimal() else 0, **values)

@@ -56,6 +56,7 @@ class Knowledge:
     """What the node knows. Absent values are None or empty, never guesses."""
 
     election: State
+    started: float = 0.0  # monotonic seconds
     formed: bool = False
     node: Node | None = None
     tags: Tags | None = None
@@ -69,6 +70,7 @@ class Knowledge:
     cluster: ClusterState | None = None
     quorate_since: float | None = None
     step: Step | None = None  # being performed by the helper now
+    pushed: float | None = None  # when this node last pushed the configuration
     progress: str = ""  # the helper's latest sentence on it
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
     allocations: dict[str, str] = field(default_factory=dict)  # elastic address -> allocation id
@@ -86,6 +88,11 @@ class Knowledge:
     def own_id(self) -> str:
         """Return this node's instance id, "" before metadata has answered."""
         return self.node.instance_id if self.node is not None else ""
+
+    def hurry(self, topic: str) -> None:
+        """Make an action due at once, whatever its back-off."""
+        if topic in self.attempts:
+            self.attempts[topic] = Attempt(began=float("-inf"))
 
     def recent(self, peer: str, now: float) -> Hello | None:
         """Return a peer's hello if it came lately."""

@@ -29,6 +29,7 @@ class Node:
     vpc_id: str
     subnet_id: str
     subnet_cidr: str
+    launch_index: int  # place among the instances of one launch request
 
 
 class InstanceState(StrEnum):
@@ -199,6 +200,14 @@ class Plan:
     waiting_for: str = ""
     blocked: str = ""  # only a person can go on
     cure: str = ""
+
+
+@dataclass(frozen=True)
+class PcsCommand:
+    """One `pcs -f FILE` command of the offline CIB: its arguments after the file, and why."""
+
+    argv: tuple[str, ...]
+    why: str
 
 
 class Severity(StrEnum):

@@ -82,8 +82,8 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
     if failed is not None:
         return Outlook(Phase.FOUNDING, failed.sentence, failed.cure)
     if k.step is not None:
-        doing = f"{k.step.verb}: {k.progress or k.step.why}"
-        return Outlook(Phase.FOUNDING, doing, "nothing to do")
+        doing = k.progress or k.step.why
+        return Outlook(Phase.FOUNDING, f"{k.step.verb}: {doing}", "nothing to do")
     waiting = todo.waiting_for or unverified(k, now)
     reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
     return Outlook(Phase.FOUNDING, reason, "nothing to do")

@@ -1,0 +1,192 @@
+"""Simulated hosts: what muster-helper and Pacemaker do to a node, with half-done effects."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from musterd.errors import HelperError
+from musterd.helper_wire import Done, LayParams, Params, ProbeResult, SurveyParams, TrustParams
+from musterd.model import (
+    ClusterResource,
+    ClusterState,
+    CorosyncConfig,
+    NodeFacts,
+    ResourceState,
+    Verb,
+)
+
+DURATION = {
+    Verb.PREPARE: 1.0,
+    Verb.LAY: 1.5,
+    Verb.START: 2.0,
+    Verb.BUILD: 4.0,
+    Verb.CONFIGURE: 0.8,
+    Verb.TRUST: 1.5,
+}
+MEMBERSHIP = 3.0  # seconds from corosync's start until others see it
+ELECTION = 2.0  # seconds from quorum until a DC
+AGENTS = 6.0  # seconds until configured resources run
+
+
+@dataclass
+class Disk:
+    """What survives a crash of the node: the cluster's files, as the helper leaves them."""
+
+    uuid: str = ""
+    keys: str = ""
+    torn: bool = False
+    prepared: bool = False
+    trusted: bool = False
+    enabled: bool = False
+    built: bool = False
+
+
+@dataclass
+class Host:
+    """One node's operating system."""
+
+    instance_id: str
+    name: str
+    cluster: "ClusterWorld"
+    chance: random.Random
+    disk: Disk = field(default_factory=Disk)
+    foreign: str = ""
+    started_at: float | None = None  # when corosync started, None while it does not run
+    verbs: list[str] = field(default_factory=list)
+
+    async def survey(self, params: Params) -> NodeFacts:
+        """Answer as the helper would."""
+        assert isinstance(params, SurveyParams)
+        await asyncio.sleep(0.3)
+        uuid = params.identity.uuid if params.identity is not None else ""
+        config = CorosyncConfig.ABSENT
+        if self.foreign or (self.disk.uuid and self.disk.uuid != uuid):
+            config = CorosyncConfig.FOREIGN
+        elif self.disk.uuid:
+            config = CorosyncConfig.OURS
+        return NodeFacts(
+            instance_id=self.instance_id,
+            name=self.name,
+            versions={"corosync": "3.1.7"},
+            missing=(),
+            corosync=config,
+            corosync_detail=self.foreign or self.disk.uuid,
+            corosync_digest=self.disk.uuid,
+            keys_digest=self.disk.keys,
+            cib=False,
+            prepared=self.disk.prepared,
+            laid=config is CorosyncConfig.OURS and bool(self.disk.keys),
+            trusted=self.disk.trusted,
+            enabled=self.disk.enabled,
+            running=self.started_at is not None,
+            built=self.disk.built,
+        )
+
+    async def change(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> Done:
+        """Do it in two halves with time between, so that a crash can fall into the middle."""
+        self.verbs.append(verb)
+        await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
+        self._first_half(verb, params)
+        await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
+        self._second_half(verb, params)
+        progress(f"{verb} done")
+        return Done((f"{verb} done",))
+
+    async def probe(self, params: Params) -> ProbeResult:
+        """Every member is on."""
+        self.verbs.append(Verb.PROBE_FENCING)
+        await asyncio.sleep(1.0)
+        members = getattr(params, "identity").members  # noqa: B009 -- any params with an identity
+        return ProbeResult({member.name: "on" for member in members})
+
+    def _first_half(self, verb: Verb, params: Params) -> None:
+        if verb is Verb.LAY:
+            assert isinstance(params, LayParams)
+            if self.disk.uuid and self.disk.uuid != params.identity.uuid:
+                raise HelperError("corosync.conf is another cluster's", refused=True)
+            self.disk.keys = params.corosync_key + params.pacemaker_key
+        if verb is Verb.START:
+            self.disk.enabled = True
+
+    def _second_half(self, verb: Verb, params: Params) -> None:
+        if verb is Verb.PREPARE:
+            self.disk.prepared = True
+        elif verb is Verb.LAY and isinstance(params, LayParams):
+            self.disk.uuid = params.identity.uuid
+        elif verb is Verb.START:
+            self.start_cluster()
+        elif verb is Verb.BUILD:
+            self.disk.built = True
+        elif verb is Verb.CONFIGURE:
+            self.cluster.configure(self)
+        elif verb is Verb.TRUST and isinstance(params, TrustParams):
+            self.disk.trusted = True
+
+    def start_cluster(self) -> None:
+        """Corosync and Pacemaker come up, by the helper or because the node boots enabled."""
+        if self.started_at is None:
+            self.started_at = self.cluster.now()
+
+
+class ClusterWorld:
+    """Corosync and Pacemaker of all hosts: who sees whom, the DC, the resources."""
+
+    def __init__(self, now: Callable[[], float], wanted: tuple[str, ...]) -> None:
+        self.now = now
+        self.wanted = wanted
+        self.hosts: list[Host] = []
+        self.configured_at: dict[str, float] = {}  # by uuid
+        self.connected: Callable[[str, str], bool] = lambda _a, _b: True
+        self.founded: set[frozenset[str]] = set()
+
+    def configure(self, host: Host) -> None:
+        """Push the configuration; only a quorate partition takes it."""
+        state = self.state_of(host)
+        if state is None or not state.quorate:
+            raise HelperError("the cluster is not quorate", refused=False)
+        self.configured_at.setdefault(host.disk.uuid, self.now())
+
+    def partition_of(self, host: Host) -> list[Host]:
+        """Return the hosts whose corosync shares a membership with this one's."""
+        return [
+            other
+            for other in self.hosts
+            if other.started_at is not None
+            and other.disk.uuid == host.disk.uuid
+            and other.disk.keys == host.disk.keys
+            and (other is host or self._settled(other, host))
+        ]
+
+    def _settled(self, other: Host, host: Host) -> bool:
+        together = max(other.started_at or 0.0, host.started_at or 0.0)
+        return self.now() - together >= MEMBERSHIP and self.connected(
+            host.instance_id, other.instance_id
+        )
+
+    def state_of(self, host: Host) -> ClusterState | None:
+        """Return what crm_mon on this host would show."""
+        if host.started_at is None or self.now() - host.started_at < 1.0:
+            return None
+        members = [h for h in self.hosts if h.disk.uuid == host.disk.uuid]
+        partition = self.partition_of(host)
+        quorate = len(partition) * 2 > len(members)
+        if quorate:
+            self.founded.add(frozenset({host.disk.uuid}))
+        ready = self.now() - max(h.started_at or 0.0 for h in partition) >= MEMBERSHIP + ELECTION
+        online = tuple(sorted(h.name for h in partition))
+        configured = self.configured_at.get(host.disk.uuid)
+        resources: tuple[ClusterResource, ...] = ()
+        if configured is not None:
+            started = quorate and self.now() - configured >= AGENTS
+            one = ClusterResource("", "agent", "", ResourceState.STARTED, online[0])
+            stopped = replace(one, state=ResourceState.STOPPED, node="")
+            resources = tuple(replace(one if started else stopped, id=i) for i in self.wanted)
+        return ClusterState(
+            dc=online[0] if quorate and ready else "",
+            quorate=quorate,
+            online=online,
+            offline=tuple(sorted(h.name for h in members if h not in partition)),
+            resources=resources,
+            failures=(),
+        )

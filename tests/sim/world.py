@@ -1,0 +1,273 @@
+"""A whole region in one process: real engines, simulated ports, virtual time, one seed."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sim.hosts import ClusterWorld, Host
+
+from muster.api import Status
+from musterd.actions import Actions, Reach
+from musterd.election.types import Message
+from musterd.engine import Engine, World
+from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
+from musterd.helper_wire import Tags
+from musterd.model import ClusterState, Instance, InstanceState, Node
+from musterd.peer_wire import Hello
+from musterd.ports import Record
+from musterd.settings import Settings, load
+from musterd.spec import Spec
+
+TOKEN = "mst1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8_Yw3NKW"
+
+
+@dataclass
+class Faults:
+    """What goes wrong; each value is a probability or a set that tests change as they go."""
+
+    lose: float = 0.0
+    repeat: float = 0.0
+    latency: tuple[float, float] = (0.001, 0.02)
+    ec2: Callable[[str], CloudError | None] = lambda _node: None
+    hidden: Callable[[str], frozenset[str]] = lambda _node: frozenset()
+    cut: set[tuple[str, str]] = field(default_factory=set)  # (from, to)
+
+
+class SimNode:
+    """One instance: its disk and record survive a restart, its daemon does not."""
+
+    def __init__(self, region: "SimRegion", number: int, created: float) -> None:
+        self.region = region
+        self.instance_id = f"i-{number:017x}"
+        self.address = f"10.0.0.{10 + number}"
+        self.created = created
+        self.launch_index = number - 1
+        self.state = InstanceState.RUNNING
+        self.chance = random.Random(f"{region.seed}/{number}")
+        self.host = Host(self.instance_id, f"ip-10-0-0-{10 + number}", region.cluster, self.chance)
+        region.cluster.hosts.append(self.host)
+        self.record: Record | None = None
+        self.engine: Engine | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.status: Status | None = None
+
+    # --- ports --------------------------------------------------------------------------------
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def fraction(self) -> float:
+        return self.chance.random()
+
+    def hexadecimal(self, length: int) -> str:
+        return f"{self.chance.getrandbits(4 * length):0{length}x}"
+
+    async def identity(self) -> Node:
+        await asyncio.sleep(0.05)
+        return Node(
+            self.instance_id,
+            self.host.name,
+            self.address,
+            "eu-west-1a",
+            "eu-west-1",
+            "vpc-1",
+            "subnet-1",
+            "10.0.0.0/24",
+            self.launch_index,
+        )
+
+    async def tags(self) -> Mapping[str, str]:
+        return {"muster:cluster": "web", "muster:size": str(self.region.size)}
+
+    async def instances(self, tag: str, value: str) -> tuple[Instance, ...]:
+        assert (tag, value) == ("muster:cluster", "web")
+        self.region.reads.append((self.monotonic(), self.instance_id))
+        await asyncio.sleep(self.chance.uniform(0.05, 0.3))
+        error = self.region.faults.ec2(self.instance_id)
+        if error is not None:
+            raise error
+        hidden = self.region.faults.hidden(self.instance_id)
+        return tuple(
+            node.as_instance() for node in self.region.nodes if node.instance_id not in hidden
+        )
+
+    async def allocation(self, elastic_ip: str) -> str:
+        raise CloudError(CloudErrorKind.WRONG, f"no allocation for {elastic_ip}")
+
+    async def holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
+        return dict.fromkeys(addresses, "")
+
+    async def may_fence(self, instance_id: str) -> None:
+        assert instance_id != self.instance_id
+
+    async def token(self) -> str:
+        await asyncio.sleep(0.2)
+        return TOKEN
+
+    async def open(self, token: str, cluster: str, own_id: str) -> None:
+        assert (token, cluster, own_id) == (TOKEN, "web", self.instance_id)
+
+    async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
+        peer = await self.region.reach(self, address)
+        if peer.instance_id != instance_id or peer.engine is None:
+            raise PeerError(f"{address} is not {instance_id}", rejected=True)
+        if peer.engine.member_addresses(self.instance_id) is None:
+            raise PeerError(f"{address} does not know this node", rejected=True)
+        answer = await peer.engine.hello(hello)
+        await self.region.reach(peer, self.address)
+        return answer
+
+    async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
+        del term
+        peer = await self.region.reach(self, address)
+        if peer.instance_id != instance_id or peer.engine is None or peer.engine.formed():
+            raise PeerError(f"{address} takes no messages", rejected=True)
+        copies = 2 if self.chance.random() < self.region.faults.repeat else 1
+        for _ in range(copies):
+            self.region.messages += 1
+            await peer.engine.receive(self.instance_id, message)
+
+    def cluster_state(self) -> ClusterState | None:
+        return self.region.cluster.state_of(self.host)
+
+    async def changed(self) -> None:
+        await asyncio.sleep(0.5)
+
+    def holds(self, address: str) -> bool:
+        del address
+        return False
+
+    def load(self) -> Record | None:
+        return self.record
+
+    def save(self, record: Record) -> None:
+        if self.region.disk_full:
+            raise StoreError("disk full")
+        self.record = record
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def as_instance(self) -> Instance:
+        """Return what EC2 lists."""
+        return Instance(
+            self.instance_id,
+            self.state,
+            self.created,
+            self.address,
+            (self.address,),
+            "eu-west-1a",
+            "subnet-1",
+            "vpc-1",
+        )
+
+    def settings(self, tags: Tags) -> Settings:
+        """Read the spec as the daemon would, from a file that does not exist and the tags."""
+        settings = load(tags, Path("/nonexistent"), Path("/nonexistent"))
+        spec: Spec = replace(settings.spec, **self.region.spec_changes)  # type: ignore[arg-type]
+        return replace(settings, spec=spec)
+
+    def boot(self) -> None:
+        """Start the daemon; a node whose cluster is enabled starts that too."""
+        if self.host.disk.enabled:
+            self.host.start_cluster()
+        watch = _Watch(self)
+        reach = Reach(
+            clock=self,
+            metadata=self,
+            cloud=lambda _node: self,
+            secrets=lambda _spec, _node: self,
+            peers=self,
+            helper=self.host,
+            cluster=watch,
+            load=self.settings,
+        )
+        world = World(self, self, self, self, watch, self._publish)
+        self.engine = Engine(world, Actions(reach))
+        self.task = asyncio.create_task(self.engine.run())
+
+    def _publish(self, status: Status) -> None:
+        self.status = status
+
+    def kill(self) -> None:
+        """SIGKILL the daemon: what was not saved is gone."""
+        if self.task is not None:
+            self.task.cancel()
+        self.engine, self.task = None, None
+
+    def crash(self) -> None:
+        """The whole node goes: daemon, corosync, everything but the disk."""
+        self.kill()
+        self.host.started_at = None
+
+
+class _Watch:
+    """The running cluster as this node's watch unit would tell it."""
+
+    def __init__(self, node: SimNode) -> None:
+        self._node = node
+
+    def state(self) -> ClusterState | None:
+        return self._node.cluster_state()
+
+    async def changed(self) -> None:
+        await self._node.changed()
+
+    def holds(self, address: str) -> bool:
+        return self._node.holds(address)
+
+
+class SimRegion:
+    """All nodes, the network between them, and what EC2 says of them."""
+
+    def __init__(self, seed: int, size: int, *, count: int | None = None) -> None:
+        self.seed = seed
+        self.size = size
+        self.faults = Faults()
+        self.chance = random.Random(seed)
+        self.cluster = ClusterWorld(lambda: asyncio.get_running_loop().time(), ("fence-web",))
+        self.cluster.connected = lambda a, b: (a, b) not in self.faults.cut
+        self.spec_changes: dict[str, object] = {}
+        self.disk_full = False
+        self.messages = 0
+        self.reads: list[tuple[float, str]] = []
+        self.nodes = [SimNode(self, n + 1, 1000.0 + n) for n in range(count or size)]
+
+    async def reach(self, sender: SimNode, address: str) -> SimNode:
+        """Carry a call over the network, or lose it."""
+        low, high = self.faults.latency
+        await asyncio.sleep(self.chance.uniform(low, high))
+        peer = next((n for n in self.nodes if n.address == address), None)
+        cut = peer is not None and (sender.instance_id, peer.instance_id) in self.faults.cut
+        if peer is None or cut or self.chance.random() < self.faults.lose:
+            await asyncio.sleep(4.0)
+            raise PeerError(f"{address} does not answer", rejected=False)
+        if peer.engine is None:
+            raise PeerError(f"{address} refuses the connection", rejected=False)
+        return peer
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Let virtual time pass until the condition holds; False when it never did."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition():
+            if loop.time() >= end:
+                return False
+            await asyncio.sleep(0.25)
+        return True
+
+    def phases(self) -> list[str]:
+        """Return every node's phase."""
+        return [node.status.phase if node.status else "off" for node in self.nodes]
+
+    def uuids(self) -> set[str]:
+        """Return every cluster uuid that any node holds for decided."""
+        decided = (n.record.durable.decided for n in self.nodes if n.record is not None)
+        return {decree.uuid for decree in decided if decree is not None}
