@@ -18,7 +18,7 @@ def test_help_fits_one_screen_and_has_an_example(
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 100
     assert any(line.startswith("example") for line in lines)
-    assert any(f"muster {verb} " in line for line in lines)
+    assert any(f"muster {verb} " in line for line in lines[1:])
 
 
 def test_the_overview_names_every_verb(context: Context) -> None:
