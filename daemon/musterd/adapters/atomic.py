@@ -21,7 +21,9 @@ def replace_file(path: Path, content: bytes, mode: int, *, group: int | None = N
     beside.unlink(missing_ok=True)  # what a crash left; its mode may be another
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o700)
     try:
-        if group is not None:
+        # Asked for only where needed: musterd's own sandbox forbids the call and its folder, being
+        # set-group-id, makes it unnecessary.
+        if group not in (None, os.fstat(descriptor).st_gid):
             os.fchown(descriptor, -1, group)
         os.fchmod(descriptor, mode)  # after the group: never wider than wanted, whatever the umask
         written = 0

@@ -5,7 +5,6 @@ metadata". A hop limit that is too small shows as silence: the answer to the tok
 dropped on its way.
 """
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -15,7 +14,6 @@ import aiohttp
 from yarl import URL
 
 from musterd.errors import MetadataError
-from musterd.model import Node
 from musterd.ports import Clock, Random
 
 ENDPOINT = "http://169.254.169.254"
@@ -44,25 +42,23 @@ class Imds:
         self._endpoint = endpoint
         self._budget = budget
 
-    async def identity(self) -> Node:
-        """Return who this node is; its name is the kernel's node name, as Pacemaker uses it.
+    async def documents(self, paths: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the text of each path below `meta-data/`; `{mac}` is the primary interface's.
+
+        A path that does not exist is left out.
 
         Raises:
             MetadataError: the service is off, silent, or wrong; with the setting to change.
         """
+        found: dict[str, str] = {}
         async with self._visit() as visit:
             mac = await visit.get("meta-data/mac")
-            interface = f"meta-data/network/interfaces/macs/{mac}"
-            return Node(
-                instance_id=await visit.get("meta-data/instance-id"),
-                name=os.uname().nodename,
-                address=await visit.get("meta-data/local-ipv4"),
-                zone=await visit.get("meta-data/placement/availability-zone"),
-                region=await visit.get("meta-data/placement/region"),
-                vpc_id=await visit.get(f"{interface}/vpc-id"),
-                subnet_id=await visit.get(f"{interface}/subnet-id"),
-                subnet_cidr=await visit.get(f"{interface}/subnet-ipv4-cidr-block"),
-            )
+            for key, path in paths.items():
+                try:
+                    found[key] = await visit.get(f"meta-data/{path.format(mac=mac)}")
+                except _AbsentError:
+                    continue
+        return found
 
     async def tags(self) -> Mapping[str, str]:
         """Return the instance's tags.

@@ -1,18 +1,21 @@
 """Calls to other nodes' musterd, over mutual TLS."""
 
+import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from musterd import peer_wire
+from musterd import peer_wire, trust
 from musterd.adapters.tls import Credentials, Tls
 from musterd.election.types import Message
 from musterd.errors import PeerError
 from musterd.peer_wire import BODY_LIMIT, PORT, Envelope, Hello
-from musterd.ports import Random
+from musterd.ports import Clock, Random
 
 _TIMEOUT = aiohttp.ClientTimeout(total=4.0, sock_connect=2.0)
 _OK, _NO_CONTENT, _CLIENT_ERROR, _SERVER_ERROR = 200, 204, 400, 500
+_RENEWAL = 24 * 3600.0  # seconds; a leaf lives 30 days
 _REASON_LENGTH = 300  # characters of a peer's sentence that are repeated
 _COMPARE = (
     "compare on both nodes: cluster name and [secret] (`muster config`), the clock "
@@ -24,16 +27,58 @@ class HttpPeers:
     """Port `Peers`.
 
     Args:
-        tls: credentials; calls raise PeerError until they are loaded.
+        tls: where credentials are made; calls raise PeerError until `open` has made them.
+        clock: dates the leaves.
         random: names requests.
+        listen: opens the peer port with the server's context.
         port: TCP port that every peer listens on.
     """
 
-    def __init__(self, tls: Tls, random: Random, *, port: int = PORT) -> None:
+    def __init__(
+        self,
+        tls: Tls,
+        clock: Clock,
+        random: Random,
+        listen: Callable[[ssl.SSLContext], Awaitable[None]],
+        *,
+        port: int = PORT,
+    ) -> None:
         self._tls = tls
+        self._clock = clock
         self._random = random
+        self._listen = listen
         self._port = port
         self._session: aiohttp.ClientSession | None = None
+        self._renewal: asyncio.TimerHandle | None = None
+
+    async def open(self, token: str, cluster: str, own_id: str) -> None:
+        """Take the cluster token: open the peer port, and be able to call. Idempotent.
+
+        Raises:
+            SecretError: it is no token.
+            PeerError: the port cannot be opened.
+        """
+        issuing = trust.parse_token(token)
+
+        def renew() -> Credentials:
+            self._renewal = asyncio.get_running_loop().call_later(_RENEWAL, renew)
+            return self._tls.load(issuing, cluster, own_id, self._clock.wall())
+
+        first = self._renewal is None
+        if self._renewal is not None:
+            self._renewal.cancel()
+        credentials = renew()
+        if first:
+            try:
+                await self._listen(credentials.server)
+            except OSError as error:
+                self._stop_renewal()
+                raise PeerError(
+                    f"cannot listen on TCP {self._port}",
+                    rejected=False,
+                    why=error.strerror or str(error),
+                    cure=f"see who holds the port: `ss -ltnp 'sport = :{self._port}'`",
+                ) from error
 
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
         """Exchange states with the peer that must prove to be `instance_id`.
@@ -67,10 +112,16 @@ class HttpPeers:
         await self._post(credentials, instance_id, address, envelope)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close what is open; the peer port is its opener's to close."""
+        self._stop_renewal()
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _stop_renewal(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
 
     def _envelope(
         self,

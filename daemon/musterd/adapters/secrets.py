@@ -34,10 +34,12 @@ class TokenSource:
 
     Args:
         read: returns the value as stored.
+        heard: is told all tokens of each read: while one replaces another, two are trusted.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[str]], heard: Callable[[Tokens], None]) -> None:
         self._read = read
+        self._heard = heard
 
     async def token(self) -> str:
         """Return the text of the token that issues.
@@ -45,14 +47,18 @@ class TokenSource:
         Raises:
             SecretError: the source could not be read, or holds something else.
         """
-        return (await self.tokens()).issue.text()
-
-    async def tokens(self) -> Tokens:
-        """Return the issuing token and every trusted one. Raises SecretError."""
-        return trust.parse_secret(await self._read())
+        tokens = trust.parse_secret(await self._read())
+        self._heard(tokens)
+        return tokens.issue.text()
 
 
-def token_source(secret: Secret, cluster: str, aws: Callable[[], Aws], clock: Clock) -> TokenSource:
+def token_source(
+    secret: Secret,
+    cluster: str,
+    aws: Callable[[], Aws],
+    clock: Clock,
+    heard: Callable[[Tokens], None],
+) -> TokenSource:
     """Choose the source that `[secret]` names.
 
     Args:
@@ -60,15 +66,18 @@ def token_source(secret: Secret, cluster: str, aws: Callable[[], Aws], clock: Cl
         cluster: the cluster's name.
         aws: makes or returns the session; called for Secrets Manager only.
         clock: paces reads of a secret that another node is just creating.
+        heard: is told all tokens of each read (`Tls.hear`).
     """
     match secret.source:
         case SecretSource.SECRETS_MANAGER:
             name = secret.name or f"musterd/{cluster}"
-            return TokenSource(partial(_from_secrets_manager, aws(), clock, name))
+            return TokenSource(partial(_from_secrets_manager, aws(), clock, name), heard)
         case SecretSource.FILE:
-            return TokenSource(partial(asyncio.to_thread, read_token_file, Path(secret.path)))
+            return TokenSource(
+                partial(asyncio.to_thread, read_token_file, Path(secret.path)), heard
+            )
         case SecretSource.INLINE:
-            return TokenSource(partial(_from_spec, secret.token))
+            return TokenSource(partial(_from_spec, secret.token), heard)
 
 
 async def _from_spec(token: str) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from musterd import trust
 from musterd.errors import PeerError
-from musterd.trust import Leaf, Tokens
+from musterd.trust import Leaf, Token, Tokens
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,22 @@ class Tls:
 
     def __init__(self, refused: Callable[[str], None] = lambda _why: None) -> None:
         self._refused = refused
+        self._trusted: tuple[Token, ...] = ()
         self._credentials: Credentials | None = None
 
-    def load(self, tokens: Tokens, cluster: str, own_id: str, now: float) -> Credentials:
-        """Make credentials, or renew them: daily, or when the secret changed.
+    def hear(self, tokens: Tokens) -> None:
+        """Trust, from the next `load` on, also what the secret names beside its issuing token."""
+        self._trusted = tokens.trust
+
+    def load(self, token: Token, cluster: str, own_id: str, now: float) -> Credentials:
+        """Make credentials, or renew them.
 
         A renewal mints a new leaf with a new key and trusts what is newly trusted, in the same
         contexts: it holds for the next handshake, on open listeners too. To trust an authority
         no longer takes a restart.
 
         Args:
-            tokens: what the source of the token holds.
+            token: the one that issues.
             cluster: the cluster's name.
             own_id: this node's instance id.
             now: seconds since 1970.
@@ -61,8 +66,9 @@ class Tls:
             client.check_hostname = True
             client.hostname_checks_common_name = False
             credentials = Credentials(cluster, own_id, server, client)
-        authorities = "".join(trust.authority(token, cluster).pem() for token in tokens.trust)
-        issuer = trust.authority(tokens.issue, cluster)
+        trusted = dict.fromkeys((token, *self._trusted))
+        authorities = "".join(trust.authority(each, cluster).pem() for each in trusted)
+        issuer = trust.authority(token, cluster)
         leaf = trust.leaf(issuer, own_id, generate_private_key(SECP256R1()), now)
         for context in (credentials.server, credentials.client):
             context.load_verify_locations(cadata=authorities)
