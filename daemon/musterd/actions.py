@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from musterd import course, discovery, trust
+from musterd import course, discovery, identity, trust
 from musterd.course import Action
 from musterd.errors import (
     HelperError,
@@ -53,6 +53,7 @@ class Reach:
     helper: Helper
     cluster: Cluster
     load: Callable[[Tags], Settings]
+    host_name: Callable[[], str]
 
 
 class Actions:
@@ -99,7 +100,8 @@ class Actions:
     # --- who and what -----------------------------------------------------------------------
 
     async def _identity(self) -> Outcome:
-        node = await self._reach.metadata.identity()
+        documents = await self._reach.metadata.documents(identity.PATHS)
+        node = identity.node_from(documents, self._reach.host_name())
         self._cloud = self._reach.cloud(node)
         return lambda k: setattr(k, "node", node)
 
@@ -125,9 +127,9 @@ class Actions:
 
     async def _survey(self, k: Knowledge) -> Outcome:
         decree = course.decree_of(k)
-        identity = _identity_of(k, decree) if decree is not None else None
+        about = _identity_of(k, decree) if decree is not None else None
         k.facts_stale = False  # what changes from here on is for the next survey
-        facts = await self._reach.helper.survey(SurveyParams(identity, k.tags or Tags()))
+        facts = await self._reach.helper.survey(SurveyParams(about, k.tags or Tags()))
         return lambda k: setattr(k, "facts", replace(facts, instance_id=k.own_id))
 
     async def _take_token(self, k: Knowledge) -> Outcome:
@@ -254,12 +256,12 @@ class Actions:
         if step.verb is Verb.PREPARE:
             return PrepareParams(node.region)
         decree = _decree(k)
-        identity = _identity_of(k, decree)
+        about = _identity_of(k, decree)
         if step.verb is Verb.START:
-            return StartParams(identity)
+            return StartParams(about)
         if step.verb in {Verb.BUILD, Verb.CONFIGURE}:
             return ConfigureParams(
-                identity=identity,
+                identity=about,
                 tags=k.tags or Tags(),
                 spec_digest=decree.spec_digest,
                 region=node.region,
@@ -268,9 +270,9 @@ class Actions:
             )
         keys = trust.cluster_keys(trust.parse_token(self._token), decree.seed, decree.uuid)
         if step.verb is Verb.LAY:
-            return LayParams(identity, keys.corosync, keys.pacemaker)
+            return LayParams(about, keys.corosync, keys.pacemaker)
         if step.verb is Verb.TRUST:
-            return TrustParams(identity, keys.pcsd_token)
+            return TrustParams(about, keys.pcsd_token)
         raise AssertionError(f"no parameters known for {step.verb}")
 
     def _cloud_of(self, node: Node) -> Cloud:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from musterd.election.types import Durable, Message
 from musterd.helper_wire import Done, Params, ProbeResult
-from musterd.model import ClusterState, Instance, Node, NodeFacts, Verb
+from musterd.model import ClusterState, Instance, NodeFacts, Verb
 from musterd.peer_wire import Hello
 
 
@@ -36,8 +36,11 @@ class Random(Protocol):
 class Metadata(Protocol):
     """IMDSv2."""
 
-    async def identity(self) -> Node:
-        """Return who this node is. Raises MetadataError with the cure."""
+    async def documents(self, paths: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the text of each path below meta-data/, by the same keys; absent ones left out.
+
+        `{mac}` in a path is the primary interface's. Raises MetadataError with the cure.
+        """
 
     async def tags(self) -> Mapping[str, str]:
         """Return the instance's tags. Raises MetadataError when tags in metadata are off."""

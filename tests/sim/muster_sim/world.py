@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sim.hosts import ClusterWorld, Host
-
 from muster.api import Status
+from muster_sim.hosts import ClusterWorld, Host
 from musterd.actions import Actions, Reach
 from musterd.election.types import Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
-from musterd.model import ClusterState, Instance, InstanceState, Node
+from musterd.model import ClusterState, Instance, InstanceState
 from musterd.peer_wire import Hello
 from musterd.ports import Record
 from musterd.settings import Settings, load
@@ -70,19 +69,19 @@ class SimNode:
     def hexadecimal(self, length: int) -> str:
         return f"{self.chance.getrandbits(4 * length):0{length}x}"
 
-    async def identity(self) -> Node:
+    async def documents(self, paths: Mapping[str, str]) -> Mapping[str, str]:
         await asyncio.sleep(0.05)
-        return Node(
-            self.instance_id,
-            self.host.name,
-            self.address,
-            "eu-west-1a",
-            "eu-west-1",
-            "vpc-1",
-            "subnet-1",
-            "10.0.0.0/24",
-            self.launch_index,
-        )
+        told = {
+            "instance_id": self.instance_id,
+            "launch_index": str(self.launch_index),
+            "address": self.address,
+            "zone": "eu-west-1a",
+            "region": "eu-west-1",
+            "vpc_id": "vpc-1",
+            "subnet_id": "subnet-1",
+            "subnet_cidr": "10.0.0.0/24",
+        }
+        return {key: told[key] for key in paths}
 
     async def tags(self) -> Mapping[str, str]:
         return {"muster:cluster": "web", "muster:size": str(self.region.size)}
@@ -135,9 +134,6 @@ class SimNode:
             self.region.messages += 1
             await peer.engine.receive(self.instance_id, message)
 
-    def cluster_state(self) -> ClusterState | None:
-        return self.region.cluster.state_of(self.host)
-
     async def changed(self) -> None:
         await asyncio.sleep(0.5)
 
@@ -188,6 +184,7 @@ class SimNode:
             helper=self.host,
             cluster=watch,
             load=self.settings,
+            host_name=lambda: self.host.name,
         )
         world = World(self, self, self, self, watch, self._publish)
         self.engine = Engine(world, Actions(reach))
@@ -215,7 +212,7 @@ class _Watch:
         self._node = node
 
     def state(self) -> ClusterState | None:
-        return self._node.cluster_state()
+        return self._node.region.cluster.state_of(self._node.host)
 
     async def changed(self) -> None:
         await self._node.changed()

@@ -1,0 +1,1 @@
+"""Whole regions of real daemons in virtual time, for tests and for `make sim`."""
