@@ -1,0 +1,166 @@
+"""`build`: the whole CIB the root-owned spec wants, made offline and kept for `configure`."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+from muster_helper import cib, files
+from muster_helper.children import must
+from muster_helper.host import Host
+from muster_helper.look import look
+from muster_helper.refusals import if_found, refuse, unless_ours
+from muster_helper.requirements import agent_file
+from musterd import fencing, resources
+from musterd.errors import HelperError, MusterError
+from musterd.helper_wire import ConfigureParams, Done, Identity
+from musterd.model import Member, PcsCommand
+from musterd.spec import Spec
+
+_PCS_TIMEOUT = 90.0  # seconds each; about half a second at rest, more when an agent is slow
+_METADATA_TIMEOUT = 20.0  # seconds; a shell script that prints a page
+
+
+def build(host: Host, params: ConfigureParams) -> Done:
+    """Build the CIB for these inputs; nothing happens when it is there already."""
+    unless_ours(host, look(host, params.identity), params.identity)
+    changed, _ = built(host, params)
+    return Done(changed)
+
+
+def built(host: Host, params: ConfigureParams) -> tuple[tuple[str, ...], Path]:
+    """Return what was changed, and the file with the CIB for these inputs.
+
+    Raises:
+        HelperError: the spec is another than the daemon's, asks for the impossible, or pcs or
+            crm_verify turned it down.
+    """
+    spec = wanted(host, params)
+    commands = planned(host, params, spec)
+    seed = cib.seed(host)
+    key = _digest([seed.decode(), [command.argv for command in commands]])
+    target = host.paths.state / f"cib-{key}.xml"
+    note = {
+        "identity": _identity_digest(params.identity),
+        "spec": params.spec_digest,
+        "file": target.name,
+    }
+    if target.exists() and _note(host) == note:
+        return (), target
+    with host.scratch() as folder:
+        draft = folder / "cib.xml"
+        draft.write_bytes(seed)
+        for number, command in enumerate(commands, 1):
+            host.say(f"configuration {number} of {len(commands)}: {' '.join(command.argv[:3])}")
+            must(
+                host.run(["pcs", "-f", str(draft), *command.argv], timeout=_PCS_TIMEOUT),
+                f"pcs did not accept `{' '.join(command.argv[:4])}`",
+                "correct that part of the spec, then type `muster join`",
+            )
+        must(
+            host.run(["crm_verify", "--xml-file", str(draft)], timeout=_PCS_TIMEOUT),
+            "Pacemaker does not accept the configuration the spec asks for",
+            "correct the [[resource]] it names, then type `muster join`",
+        )
+        content = draft.read_bytes()
+    files.replace(target, content, 0o600)
+    # The note last: it is what says that the file is there and whole.
+    files.replace(_note_path(host), json.dumps(note).encode(), 0o600)
+    for old in host.paths.state.glob("cib-*.xml"):
+        if old != target:
+            old.unlink()
+    return (f"the configuration is built ({len(commands)} commands)",), target
+
+
+def is_built(host: Host, identity: Identity, spec_digest: str) -> bool:
+    """Tell whether a CIB for this cluster and spec is ready to be pushed."""
+    note = _note(host)
+    return (
+        note.get("identity") == _identity_digest(identity)
+        and note.get("spec") == spec_digest
+        and (host.paths.state / note.get("file", "-")).is_file()
+    )
+
+
+def wanted(host: Host, params: ConfigureParams) -> Spec:
+    """Return the root-owned spec, if it is the one the daemon acts for.
+
+    Raises:
+        HelperError: it differs, or asks for what cannot be.
+    """
+    settings = host.settings(params.tags)
+    if settings.digest != params.spec_digest:
+        refuse(
+            "the spec on disk is not the one musterd acts for",
+            f"{host.paths.spec} or the user data changed since musterd read them",
+            "type `systemctl restart musterd`, then compare `muster config` on all nodes",
+        )
+    spec = settings.spec
+    if_found((*fencing.refusals(spec), *resources.refusals(spec, params.subnet)))
+    taken = {member.address: member.name for member in params.identity.members}
+    for address in spec.address:
+        if address.private_ip in taken:
+            refuse(
+                f"[[address]] {address.private_ip} is the own address of"
+                f" {taken[address.private_ip]}",
+                "a floating address must belong to no instance",
+                f"choose a free address of {params.subnet}, then type `muster join`",
+            )
+    return spec
+
+
+def planned(host: Host, params: ConfigureParams, spec: Spec) -> tuple[PcsCommand, ...]:
+    """Return every pcs command of the wanted CIB, in order."""
+    members = [
+        Member(member.instance_id, member.name, str(member.address))
+        for member in params.identity.members
+    ]
+    agents = resources.AWS_AGENTS if spec.address else ()
+    parameters = {agent: _parameters(host, agent) for agent in agents}
+    try:
+        own = resources.plan(spec, params.region, params.subnet, params.allocations, parameters)
+    except MusterError as impossible:
+        refuse(impossible.what, impossible.why, impossible.cure)
+    return (*fencing.plan(spec, members, params.region), *own)
+
+
+def _parameters(host: Host, agent: str) -> frozenset[str]:
+    """Return the parameters an agent's metadata lists (OCF resource agent API)."""
+    ran = must(
+        host.run(
+            [str(agent_file(host.paths, agent)), "meta-data"],
+            timeout=_METADATA_TIMEOUT,
+            environment={"OCF_ROOT": "/usr/lib/ocf"},
+        ),
+        f"agent {agent} did not print its metadata",
+        f"type `pcs resource describe {agent}` on this node",
+    )
+    try:
+        root = ElementTree.fromstring(ran.out)  # noqa: S314 - printed by a root-owned agent
+    except ElementTree.ParseError as broken:
+        raise HelperError(
+            f"agent {agent} printed metadata that is not XML", refused=False, why=str(broken)
+        ) from None
+    return frozenset(entry.get("name", "") for entry in root.iterfind("parameters/parameter"))
+
+
+def _identity_digest(identity: Identity) -> str:
+    return _digest(json.loads(json.dumps(asdict(identity), default=str)))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _note_path(host: Host) -> Path:
+    return host.paths.state / "built.json"
+
+
+def _note(host: Host) -> dict[str, str]:
+    """Return the note beside the built CIB; a broken one counts as none."""
+    try:
+        note = json.loads(host.read(_note_path(host)) or "{}")
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}

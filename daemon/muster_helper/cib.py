@@ -1,0 +1,139 @@
+"""Pacemaker's configuration: the seed of a first start, what is on disk, what a live one lacks.
+
+The seed only carries cluster options. With it a first start elects its DC after two seconds;
+without, after the twenty of `dc-deadtime`. It is what `cibadmin --empty` prints plus options, so
+members with equal packages write equal bytes.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from xml.etree import ElementTree
+
+from muster_helper.children import must
+from muster_helper.host import Host
+from musterd.errors import HelperError
+
+SEED_OPTIONS = {"stonith-enabled": "true", "dc-deadtime": "2s"}
+_ID = "cib-bootstrap-options"  # the set that Pacemaker and pcs write to
+
+
+class OnDisk(StrEnum):
+    """What Pacemaker's folder holds."""
+
+    NONE = "none"
+    SEED = "seed"
+    BARE = "bare"  # no resources and no constraints, at most one node: a lone start's
+    OTHER = "other"
+
+
+def seed(host: Host) -> bytes:
+    """Return the seed CIB for the installed Pacemaker.
+
+    Raises:
+        HelperError: `cibadmin` failed.
+    """
+    empty = must(
+        host.run(["cibadmin", "--empty"], timeout=15),
+        "cibadmin did not print an empty CIB",
+        "type `cibadmin --empty` on this node",
+    )
+    root = parse(empty.out)
+    options = root.find("configuration/crm_config")
+    if options is None:
+        raise HelperError("cibadmin --empty printed no crm_config", refused=False)
+    holder = ElementTree.SubElement(options, "cluster_property_set", id=_ID)
+    for name, value in SEED_OPTIONS.items():
+        ElementTree.SubElement(holder, "nvpair", id=f"{_ID}-{name}", name=name, value=value)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root) + b"\n"
+
+
+def parse(text: str) -> ElementTree.Element:
+    """Parse a CIB. Raises HelperError when it is none."""
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314 - written by Pacemaker, owned by root
+    except ElementTree.ParseError as broken:
+        raise HelperError(
+            "Pacemaker's configuration is not XML", refused=False, why=str(broken)
+        ) from None
+    if root.tag != "cib":
+        raise HelperError(f"expected a CIB, found <{root.tag}>", refused=False)
+    return root
+
+
+def on_disk(host: Host) -> OnDisk:
+    """Tell what CIB the node would start with; numbered backups count as one."""
+    folder = host.paths.cib_folder
+    if not folder.is_dir():
+        return OnDisk.NONE
+    backups = sorted(folder.glob("cib-*.raw"))
+    current = host.read(host.paths.cib)
+    if current is None:
+        return OnDisk.OTHER if backups else OnDisk.NONE
+    texts = [current, *(host.read(backup) or "" for backup in backups)]
+    try:
+        roots = [parse(text) for text in texts]
+    except HelperError:
+        return OnDisk.OTHER
+    if not backups and _is_seed(roots[0]):
+        return OnDisk.SEED
+    return OnDisk.BARE if all(_is_bare(root) for root in roots) else OnDisk.OTHER
+
+
+def unconfigured(root: ElementTree.Element) -> bool:
+    """Tell whether nobody has configured resources or constraints."""
+    return not any(
+        len(root.findall(f"configuration/{part}/*")) for part in ("resources", "constraints")
+    )
+
+
+def lacking(wanted: ElementTree.Element, live: ElementTree.Element) -> tuple[str, ...]:
+    """Return what of `wanted` the live configuration lacks or has otherwise, as words.
+
+    What the live one has besides is nobody's concern here.
+    """
+    there = dict(_values(live))
+    missing = [
+        f"{what} is {there[what]!r} instead of {value!r}" if what in there else f"no {what}"
+        for what, value in _values(wanted)
+        if there.get(what) != value
+    ]
+    resources = {child.get("id"): child for child in live.iterfind("configuration/resources/*")}
+    for child in wanted.iterfind("configuration/resources/*"):
+        found = resources.get(child.get("id"))
+        if found is None:
+            missing.append(f"no {child.tag} {child.get('id')}")
+        elif _canonical(found) != _canonical(child):
+            missing.append(f"{child.tag} {child.get('id')} is configured otherwise")
+    return tuple(missing)
+
+
+def _is_seed(root: ElementTree.Element) -> bool:
+    options = {
+        pair.get("name"): pair.get("value")
+        for pair in root.iterfind("configuration/crm_config/cluster_property_set/nvpair")
+    }
+    return options == SEED_OPTIONS and unconfigured(root) and _nodes(root) == 0
+
+
+def _is_bare(root: ElementTree.Element) -> bool:
+    return unconfigured(root) and _nodes(root) <= 1
+
+
+def _nodes(root: ElementTree.Element) -> int:
+    return len(root.findall("configuration/nodes/node"))
+
+
+def _values(root: ElementTree.Element) -> Iterator[tuple[str, str]]:
+    """Yield cluster options and resource defaults, named in words."""
+    for path, words in (
+        ("configuration/crm_config/cluster_property_set/nvpair", "cluster option"),
+        ("configuration/rsc_defaults/meta_attributes/nvpair", "resource default"),
+    ):
+        for pair in root.iterfind(path):
+            yield f"{words} {pair.get('name')}", pair.get("value", "")
+
+
+def _canonical(element: ElementTree.Element) -> str:
+    """Return an element's text without regard to attribute order and indentation."""
+    return ElementTree.canonicalize(ElementTree.tostring(element), strip_text=True)

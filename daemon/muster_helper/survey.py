@@ -1,0 +1,112 @@
+"""`survey`: what this node is, holds and lacks. Reads files; never runs pcs, which takes 0.5 s."""
+
+import re
+
+from muster_helper import aws_profile, firewall, requirements, systemd
+from muster_helper.build import is_built
+from muster_helper.host import Host
+from muster_helper.look import Look, look
+from muster_helper.trust import trusted
+from musterd.errors import HelperError, NoClusterError, SettingsError
+from musterd.helper_wire import SurveyParams
+from musterd.model import CorosyncConfig, NodeFacts
+from musterd.settings import Settings
+from musterd.spec import INSTANCE_ID
+
+_VERSION_TIMEOUT = 10.0  # seconds; each takes about 10 ms
+
+
+def survey(host: Host, params: SurveyParams) -> NodeFacts:
+    """Look at this node; with an identity, compare against it."""
+    found = look(host, params.identity)
+    ours = found.kind is CorosyncConfig.OURS and params.identity is not None
+    settings, complaint = _settings(host, params)
+    missing = requirements.missing(host.paths, settings.spec if settings else None)
+    return NodeFacts(
+        instance_id=_instance_id(host, params),
+        name=host.name,
+        versions=_versions(host),
+        missing=(*missing, *complaint),
+        corosync=found.kind,
+        corosync_detail=found.verdict.detail,
+        corosync_digest=found.corosync_digest,
+        keys_digest=found.keys_digest,
+        cib=found.foreign_cib,
+        prepared=prepared(host, found),
+        laid=ours and bool(found.keys_digest),
+        trusted=params.identity is not None and trusted(host, params.identity),
+        enabled=found.enabled,
+        running=found.running,
+        built=params.identity is not None
+        and settings is not None
+        and is_built(host, params.identity, settings.digest),
+    )
+
+
+def prepared(host: Host, found: Look) -> bool:
+    """Tell whether `prepare` would find nothing to do."""
+    if found.kind is CorosyncConfig.STUB:
+        return False
+    units = found.units
+    if not (units[systemd.PCSD].running and units[systemd.PCSD].enabled):
+        return False
+    if any(units[name].enabled or units[name].running for name in systemd.CLOUD_SETUP):
+        return False
+    if units[systemd.FIREWALLD].running and not firewall.ready(host):
+        return False
+    try:
+        return bool(aws_profile.region(host))
+    except HelperError:
+        return False  # prepare refuses, with the reason
+
+
+def _settings(host: Host, params: SurveyParams) -> tuple[Settings | None, tuple[str, ...]]:
+    """Return the spec as root reads it, or why it cannot be read."""
+    try:
+        return host.settings(params.tags), ()
+    except NoClusterError:
+        return None, ()  # a node without a wish lacks nothing
+    except SettingsError as unusable:
+        return None, (f"a spec that can be used: {unusable}",)
+
+
+def _instance_id(host: Host, params: SurveyParams) -> str:
+    """Return this instance's id without asking IMDS, "" when the machine does not say.
+
+    On Nitro the board's asset tag is the instance id; cloud-init keeps it in a file.
+    """
+    for path in (
+        "/sys/devices/virtual/dmi/id/board_asset_tag",
+        "/var/lib/cloud/data/instance-id",
+    ):
+        text = (host.read(host.paths.below(path)) or "").strip()
+        if re.fullmatch(INSTANCE_ID, text):
+            return text
+    members = params.identity.members if params.identity is not None else ()
+    return next((member.instance_id for member in members if member.name == host.name), "")
+
+
+def _versions(host: Host) -> dict[str, str]:
+    """Return the versions members must share; a program that is missing has none."""
+    return {
+        "corosync": _version(host, ["corosync", "-v"]),
+        "pacemaker": _version(host, ["pacemakerd", "--version"]),
+        "pcs": _pcs_version(host),
+    }
+
+
+def _version(host: Host, argv: list[str]) -> str:
+    try:
+        ran = host.run(argv, timeout=_VERSION_TIMEOUT)
+    except HelperError:
+        return ""  # said in `missing`
+    match = re.search(r"\d+(?:\.\d+)+\S*?(?=['\s]|$)", ran.out)
+    return match[0] if match else ""
+
+
+def _pcs_version(host: Host) -> str:
+    """Read pcs's version off its Python metadata: `pcs --version` takes half a second."""
+    for folder in ("usr/lib", "usr/lib64"):
+        for found in host.paths.root.glob(f"{folder}/python3*/*-packages/pcs-*-info"):
+            return found.name.removeprefix("pcs-").rpartition(".")[0].split("-py")[0]
+    return ""

@@ -1,0 +1,85 @@
+"""The vocabulary: which verb takes which parameters and does what. There is nothing else."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from muster_helper.build import build
+from muster_helper.configure import configure
+from muster_helper.host import Host
+from muster_helper.lay import lay
+from muster_helper.prepare import prepare
+from muster_helper.probe import probe
+from muster_helper.refusals import malformed
+from muster_helper.start import start
+from muster_helper.survey import survey
+from muster_helper.trust import trust
+from musterd.helper_wire import (
+    ConfigureParams,
+    Done,
+    LayParams,
+    PrepareParams,
+    ProbeParams,
+    ProbeResult,
+    StartParams,
+    SurveyParams,
+    TrustParams,
+)
+from musterd.model import NodeFacts, Verb
+
+Result = NodeFacts | Done | ProbeResult
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One verb: the shape of its parameters and the function that performs it."""
+
+    params: type[Any]
+    perform: Callable[[Host, Any], Result]
+
+
+VERBS: dict[Verb, Entry] = {
+    Verb.SURVEY: Entry(SurveyParams, survey),
+    Verb.PREPARE: Entry(PrepareParams, prepare),
+    Verb.LAY: Entry(LayParams, lay),
+    Verb.START: Entry(StartParams, start),
+    Verb.BUILD: Entry(ConfigureParams, build),
+    Verb.CONFIGURE: Entry(ConfigureParams, configure),
+    Verb.TRUST: Entry(TrustParams, trust),
+    Verb.PROBE_FENCING: Entry(ProbeParams, probe),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A validated request."""
+
+    verb: Verb
+    params: Any
+
+    def perform(self, host: Host) -> dict[str, Any]:
+        """Perform the verb and return its result as plain values."""
+        return asdict(VERBS[self.verb].perform(host, self.params))
+
+
+def validate(request: object) -> Request:
+    """Return the request if verb, keys and every value are as helper_wire draws them.
+
+    Raises:
+        HelperError: they are not. No value is repeated in it: some are secret.
+    """
+    if not isinstance(request, dict) or set(request) != {"verb", "params"}:
+        raise malformed("it must have exactly the keys verb and params")
+    try:
+        verb = Verb(request["verb"])
+    except ValueError:
+        raise malformed(f"the verbs are {', '.join(VERBS)}") from None
+    try:
+        params = TypeAdapter(VERBS[verb].params).validate_python(request["params"])
+    except ValidationError as invalid:
+        first = invalid.errors(include_input=False, include_url=False, include_context=False)[0]
+        key = ".".join(str(part)[:40] for part in first["loc"])
+        raise malformed(f"{verb}: {key or 'params'}: {first['msg']}") from None
+    return Request(verb, params)
