@@ -10,6 +10,20 @@ from muster.context import Context
 from muster.contract import Exit
 from muster.errors import ClientError
 
+TYPE_CHECKING = False  # typing's own constant costs 4 ms of import
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Command(Protocol):
+        """What a module of `muster.commands` is."""
+
+        def configure(self, parser: argparse.ArgumentParser, /) -> None:
+            """Declare the options."""
+
+        def run(self, options: argparse.Namespace, context: Context, /) -> int:
+            """Do it; return the exit code."""
+
+
 # verb -> (module, one line for `muster --help`), in the order people need them.
 VERBS: dict[str, tuple[str, str]] = {
     "status": ("muster.commands.status", "the cluster at a glance"),
@@ -70,18 +84,24 @@ def dispatch(arguments: Sequence[str], context: Context) -> int:
     verb, *rest = arguments
     if verb not in VERBS:
         return _unknown(verb, context)
-    module, summary = VERBS[verb]
-    command = import_module(module)
+    command: Command = import_module(VERBS[verb][0])
+    options = parser_of(verb, command, context.width or HELP_WIDTH).parse_args(rest)
+    return int(command.run(options, context))
+
+
+def parser_of(verb: str, command: "Command", width: int) -> argparse.ArgumentParser:
+    """Return the parser of one verb, its help at most HELP_WIDTH columns wide."""
+    summary = VERBS[verb][1]
     parser = argparse.ArgumentParser(
         prog=f"muster {verb}",
         description=f"{summary[0].upper()}{summary[1:]}.",
         # With a width of its own, argparse does not import shutil (and bz2, lzma, ...) to ask.
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, width=min(context.width or HELP_WIDTH, HELP_WIDTH)
+            prog, width=min(width, HELP_WIDTH)
         ),
     )
     command.configure(parser)
-    return int(command.run(parser.parse_args(rest), context))
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None, context: Context | None = None) -> int:
