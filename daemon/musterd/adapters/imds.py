@@ -64,7 +64,7 @@ class Imds:
         """Return the instance's tags.
 
         Raises:
-            MetadataError: as for `identity`, or tags are not in this instance's metadata.
+            MetadataError: as for `documents`, or tags are not in this instance's metadata.
         """
         folder = "meta-data/tags/instance/"
         async with self._visit() as visit:
