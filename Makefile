@@ -8,7 +8,7 @@ PACKAGES := PYTHONPATH=packaging $(BIN)/python -m muster_packages
 
 # What building, the lab and the tests run on this machine; the nodes' own packages are in the
 # lab's image.
-SYSTEM_PACKAGES := dpkg iproute2 mmdebstrap nftables openssl python3-venv systemd util-linux
+SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-venv systemd util-linux
 
 .PHONY: help
 help:
@@ -37,7 +37,7 @@ lint: venv
 	$(BIN)/ruff format --check
 
 .PHONY: deb
-deb: venv
+deb: venv lab-deps
 	@$(PACKAGES) deb
 
 # Resolves the bundled libraries anew; commit the result.
