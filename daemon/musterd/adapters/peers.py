@@ -30,7 +30,8 @@ class HttpPeers:
         tls: where credentials are made; calls raise PeerError until `open` has made them.
         clock: dates the leaves.
         random: names requests.
-        listen: opens the peer port with the server's context.
+        listen: opens the peer port with the server's context; called again with another one
+            when the token or the cluster's name changes.
         port: TCP port that every peer listens on.
     """
 
@@ -49,6 +50,7 @@ class HttpPeers:
         self._listen = listen
         self._port = port
         self._session: aiohttp.ClientSession | None = None
+        self._listening = False
         self._renewal: asyncio.TimerHandle | None = None
 
     async def open(self, token: str, cluster: str, own_id: str) -> None:
@@ -59,26 +61,20 @@ class HttpPeers:
             PeerError: the port cannot be opened.
         """
         issuing = trust.parse_token(token)
-
-        def renew() -> Credentials:
-            self._renewal = asyncio.get_running_loop().call_later(_RENEWAL, renew)
-            return self._tls.load(issuing, cluster, own_id, self._clock.wall())
-
-        first = self._renewal is None
-        if self._renewal is not None:
-            self._renewal.cancel()
-        credentials = renew()
-        if first:
+        credentials, new = self._tls.load(issuing, cluster, own_id, self._clock.wall())
+        if new or not self._listening:
             try:
                 await self._listen(credentials.server)
             except OSError as error:
-                self._stop_renewal()
+                self._listening = False
                 raise PeerError(
                     f"cannot listen on TCP {self._port}",
                     rejected=False,
                     why=error.strerror or str(error),
                     cure=f"see who holds the port: `ss -ltnp 'sport = :{self._port}'`",
                 ) from error
+            self._listening = True
+        self._schedule_renewal()
 
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
         """Exchange states with the peer that must prove to be `instance_id`.
@@ -117,6 +113,14 @@ class HttpPeers:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _schedule_renewal(self) -> None:
+        self._stop_renewal()
+        self._renewal = asyncio.get_running_loop().call_later(_RENEWAL, self._renew)
+
+    def _renew(self) -> None:
+        self._tls.renew(self._clock.wall())
+        self._schedule_renewal()
 
     def _stop_renewal(self) -> None:
         if self._renewal is not None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 
 from musterd import trust
 from musterd.errors import PeerError
-from musterd.trust import Leaf, Token, Tokens
+from musterd.trust import Authority, Leaf, Token, Tokens
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Credentials:
 
     cluster: str
     own_id: str
+    issuer: Authority = field(repr=False)
     server: ssl.SSLContext = field(repr=False)
     client: ssl.SSLContext = field(repr=False)
 
@@ -37,45 +38,57 @@ class Tls:
     def __init__(self, refused: Callable[[str], None] = lambda _why: None) -> None:
         self._refused = refused
         self._trusted: tuple[Token, ...] = ()
+        self._made_of: tuple[object, ...] = ()
         self._credentials: Credentials | None = None
 
     def hear(self, tokens: Tokens) -> None:
         """Trust, from the next `load` on, also what the secret names beside its issuing token."""
         self._trusted = tokens.trust
 
-    def load(self, token: Token, cluster: str, own_id: str, now: float) -> Credentials:
-        """Make credentials, or renew them.
-
-        A renewal mints a new leaf with a new key and trusts what is newly trusted, in the same
-        contexts: it holds for the next handshake, on open listeners too. To trust an authority
-        no longer takes a restart.
+    def load(self, token: Token, cluster: str, own_id: str, now: float) -> tuple[Credentials, bool]:
+        """Make credentials; the same contexts again unless anything they are made of changed.
 
         Args:
             token: the one that issues.
             cluster: the cluster's name.
             own_id: this node's instance id.
             now: seconds since 1970.
+
+        Returns:
+            The credentials, and whether they are new, so that a listener must be opened with them.
         """
-        credentials = self._credentials
-        if credentials is None:
-            server = _context(ssl.PROTOCOL_TLS_SERVER)
-            server.sslobject_class = _reporting(self._refused)
-            # A resumed session would outlive the exchange of the token.
-            server.num_tickets = 0
-            client = _context(ssl.PROTOCOL_TLS_CLIENT)
-            client.check_hostname = True
-            client.hostname_checks_common_name = False
-            credentials = Credentials(cluster, own_id, server, client)
         trusted = dict.fromkeys((token, *self._trusted))
+        made_of = (tuple(trusted), cluster, own_id)
+        if self._credentials is not None and made_of == self._made_of:
+            return self._credentials, False
+        server = _context(ssl.PROTOCOL_TLS_SERVER)
+        server.sslobject_class = _reporting(self._refused)
+        # A resumed session would outlive the exchange of the token.
+        server.num_tickets = 0
+        client = _context(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = True
+        client.hostname_checks_common_name = False
         authorities = "".join(trust.authority(each, cluster).pem() for each in trusted)
-        issuer = trust.authority(token, cluster)
-        leaf = trust.leaf(issuer, own_id, generate_private_key(SECP256R1()), now)
-        for context in (credentials.server, credentials.client):
+        for context in (server, client):
             context.load_verify_locations(cadata=authorities)
+        self._made_of = made_of
+        issuer = trust.authority(token, cluster)
+        self._credentials = Credentials(cluster, own_id, issuer, server, client)
+        self.renew(now)
+        return self._credentials, True
+
+    def renew(self, now: float) -> None:
+        """Mint a new leaf with a new key; it holds from the next handshake, on open listeners too.
+
+        Args:
+            now: seconds since 1970.
+        """
+        credentials = self.credentials()
+        key = generate_private_key(SECP256R1())
+        leaf = trust.leaf(credentials.issuer, credentials.own_id, key, now)
+        for context in (credentials.server, credentials.client):
             with _in_memory(leaf) as path:
                 context.load_cert_chain(path)
-        self._credentials = credentials
-        return credentials
 
     def credentials(self) -> Credentials:
         """Return the credentials. Raises PeerError while the token is not known yet."""

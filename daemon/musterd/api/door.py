@@ -14,6 +14,12 @@ class EngineDoor(Protocol):
     def status(self) -> Status:
         """Return what is known now."""
 
+    def config(self) -> dict[str, object]:
+        """Return the effective spec: "spec" (nested), "origins" (dotted key -> source), "digest".
+
+        Without secrets; all three empty before the spec is known.
+        """
+
     def events(self, since: float) -> tuple[Event, ...]:
         """Return the kept events with `seconds` greater than `since`, oldest first (-1: all)."""
 
