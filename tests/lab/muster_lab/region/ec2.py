@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 
+from .actions_elastic import ACTIONS as ELASTIC_ACTIONS
 from .actions_instances import ACTIONS as INSTANCE_ACTIONS
+from .actions_interfaces import ACTIONS as INTERFACE_ACTIONS
+from .actions_network import ACTIONS as NETWORK_ACTIONS
+from .actions_tags import ACTIONS as TAG_ACTIONS
+from .actions_volumes import ACTIONS as VOLUME_ACTIONS
 from .credentials import Caller
 from .errors import AwsError
 from .estate import Estate
@@ -13,6 +18,11 @@ from .request import Action, Request
 
 ACTIONS: Mapping[str, Action] = {
     **INSTANCE_ACTIONS,
+    **INTERFACE_ACTIONS,
+    **ELASTIC_ACTIONS,
+    **NETWORK_ACTIONS,
+    **TAG_ACTIONS,
+    **VOLUME_ACTIONS,
 }
 
 

@@ -27,8 +27,6 @@ from .faults import Effect, Faults
 from .query import render_error
 from .services import Services
 
-BODY_BYTES = 64 * 1024 * 1024
-
 # Statuses of EC2's common client and server errors that are not 400 (API reference, error codes).
 _STATUS = {
     "AuthFailure": 401,
@@ -104,7 +102,7 @@ class Endpoint:
         # TLS connections end only with the peer's answer, which a client that is gone never sends.
         self.transports: WeakSet[asyncio.Transport] = WeakSet()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         started = time.monotonic()
         if request.transport is not None:
@@ -134,7 +132,7 @@ class Endpoint:
         return response
 
     async def _respond(
-        self, request: web.BaseRequest, incoming: Incoming, effect: Effect
+        self, request: web.Request, incoming: Incoming, effect: Effect
     ) -> web.Response:
         if effect.delay:
             await asyncio.sleep(effect.delay)
@@ -146,7 +144,7 @@ class Endpoint:
             await self._disturb(request, effect)
         return response
 
-    async def _disturb(self, request: web.BaseRequest, effect: Effect) -> None:
+    async def _disturb(self, request: web.Request, effect: Effect) -> None:
         """Hang, then cut the connection; or raise the fault's error."""
         if effect.hang:
             await self._faults.hang()
@@ -156,7 +154,7 @@ class Endpoint:
         raise AwsError(code, effect.message, effect.status or _STATUS.get(code, 400))
 
     async def _serve(
-        self, request: web.BaseRequest, incoming: Incoming, effect: Effect
+        self, request: web.Request, incoming: Incoming, effect: Effect
     ) -> web.Response:
         if incoming.refusal is not None:
             raise incoming.refusal
@@ -168,10 +166,8 @@ class Endpoint:
         body = await self._ec2.answer(incoming.action, incoming.form, incoming.caller, effect)
         return web.Response(body=body, content_type="text/xml", charset="utf-8")
 
-    async def _read(self, request: web.BaseRequest) -> Incoming:
-        body = await request.content.read(BODY_BYTES)
-        while not request.content.at_eof():
-            body += await request.content.read(BODY_BYTES)
+    async def _read(self, request: web.Request) -> Incoming:
+        body = await request.read()
         signed = signature(request.headers, request.query)
         service = signed.service if signed else _service_of_host(request.host)
         form = dict(request.query)
@@ -208,7 +204,7 @@ def _service_of_host(host: str) -> str:
     return "s3" if "s3" in labels else labels[0]
 
 
-def _action(service: str, request: web.BaseRequest, form: Mapping[str, str]) -> str:
+def _action(service: str, request: web.Request, form: Mapping[str, str]) -> str:
     target = request.headers.get("X-Amz-Target")
     if target is not None:
         return target.rpartition(".")[2]

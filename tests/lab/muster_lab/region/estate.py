@@ -22,6 +22,7 @@ from .model import (
     Route,
     RouteTable,
     Subnet,
+    Volume,
 )
 
 Clock = Callable[[], datetime]
@@ -78,6 +79,7 @@ class Estate:
         self.images = {image.image_id: image for image in IMAGES}
         self.instances: dict[str, Instance] = {}
         self.elastic: dict[str, ElasticAddress] = {}
+        self.volumes: dict[str, Volume] = {}
         self.launches: dict[str, tuple[Launch, list[str]]] = {}
         self.subnets = {
             subnet.subnet_id: subnet
@@ -97,6 +99,7 @@ class Estate:
         past = copy.copy(self)
         past.instances = copy.deepcopy(self.instances)
         past.elastic = copy.deepcopy(self.elastic)
+        past.volumes = copy.deepcopy(self.volumes)
         past.route_table = copy.deepcopy(self.route_table)
         past._past = deque()
         self._past.append((now, past))

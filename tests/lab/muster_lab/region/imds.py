@@ -61,7 +61,7 @@ class MetadataService:
         self._monotonic = monotonic
         self._tokens: dict[str, tuple[str, float]] = {}
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whatever its path."""
         started = self._monotonic()
         found = None
@@ -99,7 +99,7 @@ class MetadataService:
         return response
 
     def _answer(
-        self, request: web.BaseRequest, instance: Instance, path: str, effect: Effect
+        self, request: web.Request, instance: Instance, path: str, effect: Effect
     ) -> web.Response:
         if not instance.metadata.enabled:
             return _error(403)
@@ -133,7 +133,7 @@ class MetadataService:
             return items[below]
         return listing(items, below)
 
-    def _token(self, request: web.BaseRequest, instance: Instance) -> web.Response:
+    def _token(self, request: web.Request, instance: Instance) -> web.Response:
         if request.method != "PUT":
             return _error(405, {"Allow": "OPTIONS, PUT"})
         if "X-Forwarded-For" in request.headers:

@@ -73,6 +73,8 @@ class Lifecycle:
         self._estate = estate
         self._machines = machines
         self._timing = timing
+        # What is set is read under the lock, so that of two changes the later one stays in force.
+        self._ports = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         machines.on_exit(self.guest_ended)
 
@@ -151,16 +153,17 @@ class Lifecycle:
 
     async def apply_addresses(self, instance: Instance) -> None:
         """Tell the hypervisor which addresses the instance's port lets through now."""
-        if instance.interface is not None:
-            await self._machines.set_addresses(
-                instance.instance_id, frozenset(instance.interface.addresses)
-            )
+        async with self._ports:
+            if instance.interface is not None:
+                await self._machines.set_addresses(
+                    instance.instance_id, frozenset(instance.interface.addresses)
+                )
 
     async def apply_elastic(self) -> None:
         """Tell the hypervisor which public address stands for which private one now."""
-        await self._machines.set_elastic(
-            {e.public: e.private for e in self._estate.elastic.values() if e.private is not None}
-        )
+        async with self._ports:
+            elastic = self._estate.elastic.values()
+            await self._machines.set_elastic({e.public: e.private for e in elastic if e.private})
 
     async def close(self) -> None:
         """Abandon what is under way. The machines are their owner's to end."""
@@ -228,6 +231,8 @@ class Lifecycle:
         await self._machines.discard(instance.instance_id)
         if instance.interface is not None:
             await self._let_go(instance.interface.interface_id)
+        for volume in self._estate.volumes.values():
+            volume.attachments.pop(instance.instance_id, None)
         # As on EC2, a terminated instance stays listed but has no interface any more.
         instance.interface = None
         self._turn(

@@ -188,6 +188,29 @@ class ElasticAddress:
 
 
 @dataclass
+class Attachment:
+    """A volume at an instance."""
+
+    device: str
+    attached: datetime
+
+
+@dataclass
+class Volume:
+    """An EBS volume; `attachments` is by instance id."""
+
+    volume_id: str
+    zone: str
+    size: int
+    kind: str
+    iops: int
+    multi_attach: bool
+    created: datetime
+    attachments: dict[str, Attachment] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Route:
     """A way to a block: to an interface, or to a gateway named by its id."""
 

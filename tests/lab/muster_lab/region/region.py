@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -27,8 +29,12 @@ if TYPE_CHECKING:
     from muster_lab.ports import Machines
 
 CA_DIRECTORY = Path("/var/cache/muster-lab/ca")
+BODY_BYTES = 64 * 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
 SHUTDOWN_SECONDS = 1.0
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Region:
@@ -82,7 +88,7 @@ class Region:
         self._endpoint = Endpoint(self.estate, self._ec2, self.credentials, self.faults, self.calls)
         self.metadata = MetadataService(self.estate, self.credentials, self.faults, self.calls)
         self.resolver = Resolver(self.estate)
-        self._runners: list[web.ServerRunner] = []
+        self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
         """Bind IMDS, the API and DNS in the network namespace of the calling thread.
@@ -95,10 +101,8 @@ class Region:
         self._state_dir.mkdir(parents=True, exist_ok=True)
         layout = self.layout
         tls = server_context(self._ca_directory, self._state_dir, self.estate.region, layout.api)
-        imds = web.Server(self.metadata.handle, keepalive_timeout=KEEPALIVE_SECONDS)
-        imds_port = await self._bind(imds, layout.imds, layout.imds_port)
-        api = web.Server(self._endpoint.handle, keepalive_timeout=KEEPALIVE_SECONDS)
-        api_port = await self._bind(api, layout.api, layout.api_port, tls)
+        imds_port = await self._bind(self.metadata.handle, layout.imds, layout.imds_port)
+        api_port = await self._bind(self._endpoint.handle, layout.api, layout.api_port, tls)
         dns_port = await self.resolver.start(str(layout.api), layout.dns_port)
         self.layout = replace(layout, imds_port=imds_port, api_port=api_port, dns_port=dns_port)
         await asyncio.to_thread(warm_up)
@@ -116,13 +120,20 @@ class Region:
         await self.lifecycle.close()
 
     async def _bind(
-        self, server: web.Server, address: IPv4Address, port: int, tls: object = None
+        self, handle: Handler, address: IPv4Address, port: int, tls: ssl.SSLContext | None = None
     ) -> int:
-        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+        """Serve every path of a port with one handler; the port is returned."""
+        application = web.Application(client_max_size=BODY_BYTES)
+        application.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, str(address), port, ssl_context=tls, reuse_address=True)  # type: ignore[arg-type]
-        await site.start()
+        await web.TCPSite(runner, str(address), port, ssl_context=tls).start()
         bound: int = runner.addresses[-1][1]
         return bound
 

@@ -32,7 +32,7 @@ class Services:
         self,
         service: str,
         action: str,
-        request: web.BaseRequest,
+        request: web.Request,
         body: bytes,
         caller: Caller | None,
     ) -> web.Response:
@@ -48,7 +48,7 @@ class Services:
         async with self._lock:
             return await asyncio.to_thread(self._moto, request, body)
 
-    def _moto(self, request: web.BaseRequest, body: bytes) -> web.Response:
+    def _moto(self, request: web.Request, body: bytes) -> web.Response:
         from werkzeug.test import EnvironBuilder, run_wsgi_app
 
         environ = EnvironBuilder(

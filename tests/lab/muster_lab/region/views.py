@@ -64,7 +64,7 @@ def instance(estate: Estate, one: Instance) -> Shape:
         "Placement": {"AvailabilityZone": one.zone, "GroupName": "", "Tenancy": "default"},
         "Monitoring": {"State": "disabled"},
         "Architecture": "x86_64",
-        "BlockDeviceMappings": [],
+        "BlockDeviceMappings": _devices(estate, one),
         "ClientToken": one.client_token or "",
         "EbsOptimized": False,
         "EnaSupport": True,
@@ -87,6 +87,23 @@ def instance(estate: Estate, one: Instance) -> Shape:
     if one.interface is not None:
         shape |= _network(estate, one, one.interface)
     return shape
+
+
+def _devices(estate: Estate, one: Instance) -> list[Shape]:
+    return [
+        {
+            "DeviceName": attachment.device,
+            "Ebs": {
+                "AttachTime": attachment.attached,
+                "DeleteOnTermination": False,
+                "Status": "attached",
+                "VolumeId": volume.volume_id,
+            },
+        }
+        for volume in estate.volumes.values()
+        for holder, attachment in volume.attachments.items()
+        if holder == one.instance_id
+    ]
 
 
 def profile(one: Instance) -> Shape:
