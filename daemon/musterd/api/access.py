@@ -1,0 +1,118 @@
+"""Who may ask: local callers by the kernel's word, peers by certificate, membership and address.
+
+A certificate proves knowledge of the token, which every member has; the instance it names must
+also be a member by EC2's word, and the connection must come from that instance's address. A
+leaked token is so of no use from any other machine.
+"""
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from aiohttp import web
+
+from musterd import trust
+from musterd.api.door import EngineDoor
+from musterd.errors import PeerError
+from musterd.peer_wire import Envelope
+
+_PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+_QUIET = 60.0  # seconds in which one reason is logged once
+_REMEMBERED = 256  # reasons
+
+log = structlog.get_logger("musterd.access")
+
+
+class Access(StrEnum):
+    """Which sockets have a route: `read` both, `admin` only the administrator's."""
+
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A local process, as it was when it connected; never decide by the pid, it may be reused."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who is on the other end of a unix socket (SO_PEERCRED)."""
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the caller has gone")
+    connection: socket.socket = transport.get_extra_info("socket")
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    return Caller(*_PEER_CREDENTIALS.unpack(raw))
+
+
+class Refusals:
+    """Tells the log who was refused and why, each reason once a minute: a flood costs no disk."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], float] = {}
+
+    def handshake(self, reason: str) -> None:
+        """Tell why a TLS handshake failed; OpenSSL knows the reason, not the address."""
+        self.tell("a TLS handshake failed", reason.lower().replace("_", " "))
+
+    def tell(self, what: str, why: str) -> None:
+        """Log one refusal, unless the same was logged within the last minute."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told.get((what, why), -_QUIET) < _QUIET:
+            return
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
+        self._told[what, why] = now
+        log.warning("refused a peer", what=what, why=why)
+
+
+async def admit(request: web.Request, door: EngineDoor) -> str:
+    """Return the instance id of the member that asks.
+
+    Raises:
+        PeerError: the certificate names no member, or the connection comes from elsewhere.
+    """
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the peer has gone")
+    certificate = transport.get_extra_info("peercert") or {}
+    peer = trust.peer_id(certificate.get("subjectAltName", ()), door.cluster_name())
+    address = transport.get_extra_info("peername")[0]
+    if peer == door.own_id():
+        raise PeerError(f"{address} claims to be this very node", rejected=True)
+    addresses = door.member_addresses(peer)
+    if addresses is None:
+        await door.refresh_members()
+        addresses = door.member_addresses(peer)
+    if addresses is None:
+        raise PeerError(
+            f"{peer} is not a member here",
+            rejected=True,
+            why="EC2 does not list it with this cluster's tag, in this VPC, pending or running",
+            cure="compare its tags with another member's; a new instance is known within 10 s",
+        )
+    if address not in addresses:
+        raise PeerError(
+            f"{peer} calls from a foreign address",
+            rejected=True,
+            why=f"{address} is not one of its private addresses by EC2's word",
+            cure="peers must reach each other without address translation",
+        )
+    return peer
+
+
+def check_envelope(envelope: Envelope, peer: str, door: EngineDoor) -> None:
+    """Hold an envelope against the connection it came on. Raises PeerError."""
+    if envelope.sender != peer:
+        raise PeerError("the sender is not the one its certificate names", rejected=True)
+    if envelope.to != door.own_id():
+        raise PeerError("the request is meant for another node", rejected=True)
+    if envelope.cluster != door.cluster_name():
+        raise PeerError("the request is about another cluster", rejected=True)

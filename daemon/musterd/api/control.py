@@ -1,0 +1,251 @@
+"""What people and programs on this node may ask: one table of routes, access on each row.
+
+Two applications are made of it, one a socket. The kernel decides who may connect (file modes);
+what changes something does not even exist on the socket that many may read.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from muster.api import Event, Operation, Status
+from musterd.api.access import Access, caller_of
+from musterd.api.door import EngineDoor
+from musterd.api.openapi import document
+from musterd.api.problems import Handler, as_problems, problem
+
+BODY_LIMIT = 16_384  # bytes
+BODY_SECONDS = 5.0
+STREAMS = 4  # followers of events at once, on each socket
+
+_STATUS = TypeAdapter(Status)
+_EVENT = TypeAdapter(Event)
+_OPERATION = TypeAdapter(Operation)
+
+log = structlog.get_logger("musterd.control")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row: what is asked, on which sockets, what answers, and how it is described.
+
+    `answer` is a public model, or a media type where the answer is no JSON document of ours.
+    """
+
+    method: str
+    path: str
+    access: Access
+    handler: Callable[[EngineDoor, web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    answer: type | str
+    status: int = 200
+
+
+class _Streams:
+    """Counts the followers of one application."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+
+_STREAMS = web.AppKey("streams", _Streams)
+_ROUTES = web.AppKey("routes", tuple[Route, ...])
+
+
+async def _status(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+    return _json(_STATUS.dump_json(door.status()))
+
+
+async def _config(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+    return _json(json.dumps(door.config()).encode())
+
+
+async def _metrics(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+    # The version parameter is part of Prometheus' media type.
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    return web.Response(body=door.metrics().encode(), headers=headers)
+
+
+async def _events(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+    try:
+        since = float(request.query.get("since", "-1"))
+        follow = {"0": False, "1": True}[request.query.get("follow", "0")]
+    except (ValueError, KeyError):
+        return problem(
+            400,
+            "the query is not understood",
+            detail="since is a number of seconds, follow is 0 or 1",
+            kind="request",
+            remedy="GET /v1/events?since=12.5&follow=1",
+        )
+    if not follow:
+        lines = b"".join(_EVENT.dump_json(event) + b"\n" for event in door.events(since))
+        return web.Response(body=lines, content_type="application/x-ndjson")
+    streams = request.app[_STREAMS]
+    if streams.open >= STREAMS:
+        return problem(
+            503,
+            "too many follow the events already",
+            detail=f"{STREAMS} streams are open on this socket",
+            kind="busy",
+            remedy="end one of them (`muster events --follow`, `muster status --watch`)",
+        )
+    streams.open += 1
+    try:
+        return await _stream(door, request, since)
+    finally:
+        streams.open -= 1
+
+
+async def _stream(door: EngineDoor, request: web.Request, since: float) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_type = "application/x-ndjson"
+    await response.prepare(request)
+    async for event in door.follow(since):
+        await response.write(_EVENT.dump_json(event) + b"\n")
+    await response.write_eof()
+    return response
+
+
+async def _openapi(_door: EngineDoor, request: web.Request) -> web.StreamResponse:
+    routes: tuple[Route, ...] = request.app[_ROUTES]
+    return _json(json.dumps(document(routes)).encode())
+
+
+async def _join(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    if body.strip() not in (b"", b"{}"):
+        return problem(
+            400,
+            "a join takes no values",
+            detail="what to join is the spec's to say",
+            kind="request",
+            remedy="`muster join --cluster NAME --size N` writes the spec first",
+        )
+    operation = await door.join(f"uid {caller_of(request).uid}")
+    headers = {"Location": f"/v1/operations/{operation.id}"}
+    return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
+
+
+async def _operation(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+    operation = door.operation(request.match_info["id"])
+    if operation is None:
+        raise web.HTTPNotFound
+    return _json(_OPERATION.dump_json(operation))
+
+
+# Sorted by path, then method.
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/metrics",
+        Access.READ,
+        _metrics,
+        "Counters and gauges for Prometheus",
+        "text/plain; version=0.0.4",
+    ),
+    Route(
+        "GET",
+        "/v1/config",
+        Access.READ,
+        _config,
+        "The effective spec and where each value came from",
+        "application/json",
+    ),
+    Route(
+        "GET",
+        "/v1/events",
+        Access.READ,
+        _events,
+        "What happened, one JSON object a line (Event); ?since=SECONDS&follow=1",
+        "application/x-ndjson",
+    ),
+    Route(
+        "POST", "/v1/join", Access.ADMIN, _join, "Join the cluster the spec names", Operation, 202
+    ),
+    Route(
+        "GET",
+        "/v1/openapi.json",
+        Access.READ,
+        _openapi,
+        "This description of what the socket answers",
+        "application/json",
+    ),
+    Route(
+        "GET",
+        "/v1/operations/{id}",
+        Access.ADMIN,
+        _operation,
+        "How far a change is that was asked for",
+        Operation,
+    ),
+    Route("GET", "/v1/status", Access.READ, _status, "Everything known now", Status),
+)
+
+
+def control_applications(door: EngineDoor) -> tuple[web.Application, web.Application]:
+    """Make the applications of the status socket and of the admin socket."""
+    return _application(door, {Access.READ}), _application(door, {Access.READ, Access.ADMIN})
+
+
+def _application(door: EngineDoor, granted: set[Access]) -> web.Application:
+    application = web.Application(client_max_size=BODY_LIMIT, middlewares=[as_problems, _audited])
+    routes = tuple(route for route in ROUTES if route.access in granted)
+    application[_STREAMS] = _Streams()
+    application[_ROUTES] = routes
+    for route in routes:
+        application.router.add_route(route.method, route.path, _bound(route, door))
+    return application
+
+
+def _bound(
+    route: Route, door: EngineDoor
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if route.access is Access.ADMIN and caller_of(request).uid != 0:
+            # The file mode says so already; a wrong mode must not be a way in.
+            return problem(
+                403,
+                "only root may ask for this",
+                detail=f"uid {caller_of(request).uid} is not root",
+                kind="forbidden",
+                remedy="run it with sudo",
+            )
+        return await route.handler(door, request)
+
+    return handle
+
+
+@web.middleware
+async def _audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log who changes something, and what came of it."""
+    if request.method in {"GET", "HEAD"}:
+        return await handler(request)
+    caller = caller_of(request)
+    response = await handler(request)
+    log.info(
+        "change asked for",
+        method=request.method,
+        path=request.path,
+        uid=caller.uid,
+        pid=caller.pid,
+        status=response.status,
+    )
+    return response
+
+
+def _json(
+    content: bytes, *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=content, status=status, content_type="application/json", headers=headers
+    )
