@@ -3,9 +3,13 @@
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 from muster_lab.layout import cgroup_hierarchies
+
+PATIENCE = 10.0
+"""Seconds killed processes get to disappear."""
 
 
 def make(name: str) -> list[Path]:
@@ -33,6 +37,18 @@ def kill(name: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     thaw(name)
+
+
+def end(name: str) -> None:
+    """Kill the group's processes and remove it as soon as they are reaped.
+
+    The kernel tells nobody when a version 1 group empties, so this looks, for a bounded time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    kill(name)
+    while not remove(name) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        kill(name)
 
 
 def remove(name: str) -> bool:

@@ -4,27 +4,23 @@ import contextlib
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 from muster_lab import cgroups
 from muster_lab.commands import run_now
 from muster_lab.layout import NETNS, Layout
 
-PATIENCE = 10.0
-"""Seconds killed processes get to disappear."""
-
 
 def sweep(layout: Layout) -> None:
     """Remove the lab's processes, groups, namespaces and folders; nothing happens twice.
 
-    Must run outside the lab's namespaces. The caller has made sure that no server runs.
+    The caller is the lab's server on its way out, or has made sure that there is none.
 
     Raises:
         MachineError: something resisted.
     """
     for group in cgroups.named(layout.prefix):
-        _end_group(group)
+        cgroups.end(group)
     for path in NETNS.glob(f"{layout.prefix}*"):
         _kill_inhabitants(path)
         run_now("ip", "netns", "delete", path.name)
@@ -47,14 +43,6 @@ def leftovers(layout: Layout) -> list[str]:
     return groups + spaces + folders + mounts
 
 
-def _end_group(group: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    cgroups.kill(group)
-    while not cgroups.remove(group) and time.monotonic() < deadline:
-        time.sleep(0.02)
-        cgroups.kill(group)
-
-
 def _kill_inhabitants(namespace: Path) -> None:
     """Kill what still runs in a network namespace of the lab (an `outside` command, say)."""
     try:
@@ -64,5 +52,6 @@ def _kill_inhabitants(namespace: Path) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             here = (process / "ns/net").stat()
-            if (here.st_dev, here.st_ino) == (wanted.st_dev, wanted.st_ino):
+            same = (here.st_dev, here.st_ino) == (wanted.st_dev, wanted.st_ino)
+            if same and int(process.name) != os.getpid():
                 os.kill(int(process.name), signal.SIGKILL)

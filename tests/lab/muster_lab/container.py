@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from muster_lab import cgroups
+from muster_lab.commands import UMASK
 from muster_lab.image import Image
 from muster_lab.ports import ExitKind, Machine, MachineError
 
@@ -68,6 +70,8 @@ class Disk:
         # What a DHCP client writes.
         etc = self.upper / "etc"
         etc.mkdir(parents=True)
+        for each in (self.upper, etc):  # the guest sees these modes as its own
+            each.chmod(0o755)
         (etc / "resolv.conf").write_text(f"nameserver 10.0.0.2\nsearch {search_domain}\n")
         # EC2 shows its guests this Xen property; it is how cloud-init knows EC2.
         (self.folder / "hypervisor-uuid").write_text(f"ec2{machine.instance_id[-5:]}-lab\n")
@@ -113,6 +117,7 @@ class Container:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
+                umask=UMASK,
                 env={
                     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                     "ENTRIES": " ".join(map(str, entries)),
@@ -144,10 +149,7 @@ class Container:
 
     async def _wait(self) -> ExitKind:
         code = await self._process.wait()
-        # nspawn's own children may need a moment to be reaped before the group can go.
-        cgroups.kill(self._name)
-        while not cgroups.remove(self._name) and cgroups.processes(self._name):
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(cgroups.end, self._name)
         match code:
             case 0:
                 return ExitKind.POWERED_OFF
@@ -188,7 +190,7 @@ def _nspawn(name: str, machine: Machine, disk: Disk, image: Image, netns: Path) 
 
 
 @contextlib.contextmanager
-def _ready_socket(path: Path):  # type: ignore[no-untyped-def]
+def _ready_socket(path: Path) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.setblocking(False)

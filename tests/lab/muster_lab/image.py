@@ -45,11 +45,14 @@ class Image:
 
     Attributes:
         layers: top first, as overlay's `lowerdir` wants them.
-        base: the layer that holds Debian itself, systemd-nspawn included.
     """
 
     layers: tuple[Path, ...]
-    base: Path
+
+    @property
+    def base(self) -> Path:
+        """The layer that holds Debian itself, systemd-nspawn included."""
+        return self.layers[-1]
 
     @property
     def lowerdir(self) -> str:
@@ -83,14 +86,14 @@ def build(
             say("preparing the image for the lab")
             _build_layer(lab, [base], _lab_script(), [str(recipe.GUEST_FILES), str(ca_certificate)])
         if package is None:
-            return Image((lab, base), base)
+            return Image((lab, base))
         layer = cache / f"deb-{_digest(lab.name.encode(), package.read_bytes())}"
         if not layer.exists():
             say(f"installing {package.name} into the image")
             _build_layer(layer, [lab, base], _PACKAGE_SCRIPT, [str(package.resolve())])
             _drop_old_package_layers(cache)
         layer.touch()
-        return Image((layer, lab, base), base)
+        return Image((layer, lab, base))
 
 
 def newest_package(checkout: Path) -> Path:
@@ -189,6 +192,7 @@ rm -f "$ROOT/var/lib/dbus/machine-id"
 cp -r "$0/." "$ROOT/"
 cp "$1" "$ROOT/usr/local/share/ca-certificates/muster-lab.crt"
 chroot "$ROOT" update-ca-certificates >&2
+chroot "$ROOT" dpkg-divert --quiet --local --rename --add {recipe.DIVERTED} >&2
 {systemctl} mask {" ".join(recipe.MASKED)}
 {systemctl} disable {" ".join(recipe.DISABLED + recipe.DISABLED_RESOURCES)}
 """
@@ -205,6 +209,7 @@ def _build_layer(target: Path, lower: list[Path], script: str, arguments: list[s
     shutil.rmtree(partial, ignore_errors=True)
     for each in ("layer", "work", "root"):
         (partial / each).mkdir(parents=True)
+        (partial / each).chmod(0o755)
     run_now(
         "unshare",
         "--mount",

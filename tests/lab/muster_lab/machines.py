@@ -24,6 +24,7 @@ _log = structlog.get_logger()
 @dataclass
 class _Host:
     machine: Machine
+    image: Image
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     container: Container | None = None
     ending: bool = False
@@ -32,12 +33,16 @@ class _Host:
 
 
 class Hypervisor:
-    """Implements `ports.Machines`, and what only the lab's operator may do to a machine."""
+    """Implements `ports.Machines`, and what only the lab's operator may do to a machine.
+
+    Attributes:
+        image: what machines booted for the first time get; a machine keeps its own for life.
+    """
 
     def __init__(self, layout: Layout, network: Network, image: Image, *, region: str) -> None:
         self._layout = layout
         self._network = network
-        self._image = image
+        self.image = image
         self._domain = f"{region}.compute.internal"
         self._hosts: dict[str, _Host] = {}
         self._allowed: set[str] = set()
@@ -67,7 +72,7 @@ class Hypervisor:
 
     async def boot(self, machine: Machine) -> None:
         """See `ports.Machines`."""
-        host = self._hosts.setdefault(machine.instance_id, _Host(machine))
+        host = self._hosts.setdefault(machine.instance_id, _Host(machine, self.image))
         async with host.lock:
             if host.container is not None:
                 raise MachineError(f"cannot boot {machine.instance_id}: it is running already")
@@ -81,7 +86,7 @@ class Hypervisor:
                 self._layout.namespace(machine.instance_id),
                 machine,
                 disk,
-                self._image,
+                host.image,
                 self._layout.namespace_path(machine.instance_id),
             )
             host.watch = asyncio.create_task(self._watch(host, host.container))
@@ -101,7 +106,11 @@ class Hypervisor:
     async def crash(self, instance_id: str) -> None:
         """See `ports.Machines`."""
         host = self._hosts.get(instance_id)
-        if host is None or (container := host.container) is None:
+        if host is None:
+            return
+        async with host.lock:  # a boot under way is let through first: it would not be killed
+            container = host.container
+        if container is None:
             return
         host.ending = True
         await self._network.unplug(instance_id)
