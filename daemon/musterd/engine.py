@@ -336,6 +336,8 @@ class Engine:
     def _rejoin(self) -> None:
         for topic in self._k.attempts:
             self._k.hurry(topic)
+        for topic in ("spec", "token", "step"):  # what a person may just have cured
+            self._k.troubles.pop(topic, None)
         if not self._k.formed:
             self._k.settings = None
             self._k.facts_stale = True
@@ -384,6 +386,12 @@ class Engine:
     def _received(self, sender: str, message: Message) -> None:
         if not self._k.formed and self._broken is None:
             self._step(PeerSaid(sender, message, self._now()))
+
+    async def ping(self) -> None:
+        """Return once the loop has taken an event: it is alive."""
+        taken = asyncio.Event()
+        await self._inbox.put(taken.set)
+        await taken.wait()
 
     def formed(self) -> bool:
         """Tell whether founding is over."""

@@ -1,0 +1,181 @@
+"""The composition root: adapters to ports, ports to the engine, the engine to its doors."""
+
+import asyncio
+import os
+import signal
+import ssl
+from contextlib import AsyncExitStack
+from functools import partial
+
+import structlog
+
+from muster.api import Status
+from musterd import settings
+from musterd.actions import Actions, Reach
+from musterd.adapters import systemd
+from musterd.adapters.aws import Aws
+from musterd.adapters.clock import SystemClock
+from musterd.adapters.ec2 import Ec2
+from musterd.adapters.helper import SocketHelper
+from musterd.adapters.imds import Imds
+from musterd.adapters.pacemaker import CrmMonFile
+from musterd.adapters.peers import HttpPeers
+from musterd.adapters.random import SystemRandom
+from musterd.adapters.secrets import token_source
+from musterd.adapters.status_file import StatusFile
+from musterd.adapters.store import FileStore
+from musterd.adapters.tls import Tls
+from musterd.api.access import Refusals
+from musterd.api.control import control_applications
+from musterd.api.peer import peer_application
+from musterd.api.serve import PeerListener, calm_aiohttp, serve_control
+from musterd.engine import Engine, World
+from musterd.errors import MusterError
+from musterd.model import Node
+from musterd.ports import Cloud, Secrets
+from musterd.spec import Spec
+
+log = structlog.get_logger("musterd")
+
+
+class _AwsClients:
+    """Makes the AWS side once the region is known, and keeps one session for all of it."""
+
+    def __init__(self, clock: SystemClock, tls: Tls) -> None:
+        self._clock = clock
+        self._tls = tls
+        self._session: Aws | None = None
+
+    def cloud(self, node: Node) -> Cloud:
+        """Return EC2 in the node's region and VPC."""
+        return Ec2(self._aws(node.region), vpc_id=node.vpc_id)
+
+    def secrets(self, spec: Spec, node: Node) -> Secrets:
+        """Return the token's one configured source."""
+        region = partial(self._aws, node.region)
+        return token_source(spec.secret, spec.cluster.name, region, self._clock, self._tls.hear)
+
+    def close(self) -> None:
+        """End the session's threads."""
+        if self._session is not None:
+            self._session.close()
+
+    def _aws(self, region: str) -> Aws:
+        if self._session is None:
+            self._session = Aws(region)
+        return self._session
+
+
+class _Written:
+    """The status file, written when the status says something new."""
+
+    def __init__(self, file: StatusFile) -> None:
+        self._file = file
+        self._complained = False
+
+    def __call__(self, status: Status) -> None:
+        try:
+            self._file.write(status)
+            self._complained = False
+        except OSError as error:
+            if not self._complained:  # a full disk must not fill the journal too
+                log.warning("the status file cannot be written", why=str(error))
+            self._complained = True
+
+
+async def serve() -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        MusterError: systemd passed no control sockets, or a part of the system is missing.
+    """
+    calm_aiohttp()
+    sockets = systemd.listeners()
+    missing = {"status", "admin"} - sockets.keys()
+    if missing:
+        raise MusterError(
+            f"systemd passed no socket named {', '.join(sorted(missing))}",
+            why="musterd is started by its units, which make the control sockets",
+            cure="type `systemctl start musterd`",
+        )
+    async with AsyncExitStack() as stack:
+        engine = _compose(stack)
+        for name, application in zip(
+            ("status", "admin"), control_applications(engine), strict=True
+        ):
+            runner = await serve_control(application, sockets[name])
+            stack.push_async_callback(runner.cleanup)
+        await _until_told_to_stop(engine)
+
+
+def _compose(stack: AsyncExitStack) -> Engine:
+    clock, random = SystemClock(), SystemRandom()
+    refusals = Refusals()
+    tls = Tls(refusals.handshake)
+    aws = _AwsClients(clock, tls)
+    stack.callback(aws.close)
+    cluster = CrmMonFile()
+    stack.callback(cluster.close)
+    door = _LateDoor()
+    peers = HttpPeers(tls, clock, random, door.listen)
+    stack.push_async_callback(peers.close)
+    reach = Reach(
+        clock=clock,
+        metadata=Imds(clock, random),
+        cloud=aws.cloud,
+        secrets=aws.secrets,
+        peers=peers,
+        helper=SocketHelper(),
+        cluster=cluster,
+        load=settings.load,
+        host_name=lambda: os.uname().nodename,
+    )
+    world = World(clock, random, FileStore(), peers, cluster, _Written(StatusFile()))
+    engine = Engine(world, Actions(reach))
+    door.listener = PeerListener(peer_application(engine, refusals))
+    stack.push_async_callback(door.listener.close)
+    return engine
+
+
+class _LateDoor:
+    """The peer port belongs to the engine, which needs the peers first: the knot is tied here."""
+
+    listener: PeerListener
+
+    async def listen(self, context: ssl.SSLContext) -> None:
+        """Open the port."""
+        await self.listener.listen(context)
+
+
+async def _until_told_to_stop(engine: Engine) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.create_task(engine.run())
+    dog = asyncio.create_task(_watchdog(engine))
+    told = asyncio.create_task(stop.wait())
+    systemd.notify("READY=1")
+    done, _ = await asyncio.wait({running, dog, told}, return_when=asyncio.FIRST_COMPLETED)
+    systemd.notify("STOPPING=1")
+    for task in (running, dog, told):
+        task.cancel()
+    for task in done - {told}:
+        task.result()  # an engine that ended by itself is a bug; its traceback must be seen
+
+
+async def _watchdog(engine: Engine) -> None:
+    """Feed systemd's watchdog as long as the engine's loop really takes events."""
+    interval = systemd.watchdog_interval()
+    if interval is None:
+        await asyncio.Event().wait()
+        return
+    while True:
+        await engine.ping()
+        systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+def run() -> None:
+    """Run `serve` on a new event loop."""
+    asyncio.run(serve())
