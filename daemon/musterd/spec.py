@@ -79,7 +79,7 @@ class Secret:
     source: SecretSource = SecretSource.SECRETS_MANAGER
     name: Annotated[str, Field(max_length=512)] = ""
     path: str = "/etc/muster/token"
-    token: Annotated[str, Field(repr=False)] = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

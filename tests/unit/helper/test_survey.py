@@ -1,0 +1,122 @@
+"""`survey` says what the node is and lacks, without pcs and without a change."""
+
+from pathlib import Path
+
+import pytest
+from fake_node import IDENTITY, SPEC, FakeNode
+
+from muster_helper.survey import survey
+from musterd.helper_wire import SurveyParams
+from musterd.model import CorosyncConfig
+
+
+def test_a_fresh_node(node: FakeNode) -> None:
+    facts = survey(node.host(), SurveyParams())
+    assert facts.corosync is CorosyncConfig.ABSENT
+    assert facts.missing == ()
+    told = (facts.cib, facts.laid, facts.running, facts.enabled, facts.built)
+    assert not any(told)
+    assert facts.keys_digest == facts.corosync_digest == ""
+
+
+def test_a_stock_debian_node(stock: FakeNode) -> None:
+    facts = survey(stock.host(), SurveyParams(IDENTITY))
+    assert facts.corosync is CorosyncConfig.STUB
+    assert not facts.cib
+    assert not facts.prepared
+    assert not facts.laid
+    assert facts.running
+
+
+def test_nothing_changes_and_pcs_does_not_run(stock: FakeNode) -> None:
+    before = stock.snapshot()
+    survey(stock.host(), SurveyParams(IDENTITY))
+    assert stock.snapshot() == before
+    assert {call[0] for call in stock.calls} == {"systemctl", "corosync", "pacemakerd"}
+    assert len(stock.ran("systemctl")) == 1
+
+
+def test_versions(node: FakeNode) -> None:
+    (node.root / "usr/lib/python3/dist-packages/pcs-0.11.5.egg-info").mkdir(parents=True)
+    assert survey(node.host(), SurveyParams()).versions == {
+        "corosync": "3.1.7",
+        "pacemaker": "2.1.5",
+        "pcs": "0.11.5",
+    }
+
+
+def test_red_hats_metadata_of_pcs(node: FakeNode) -> None:
+    folder = node.root / "usr/lib/python3.9/site-packages/pcs-0.11.9-py3.9.egg-info"
+    folder.mkdir(parents=True)
+    assert survey(node.host(), SurveyParams()).versions["pcs"] == "0.11.9"
+
+
+@pytest.mark.parametrize(
+    ("gone", "package"),
+    [
+        ("usr/sbin/pcs", "apt install pcs"),
+        ("usr/sbin/cibadmin", "dnf install pacemaker-cli"),
+        ("usr/sbin/fence_aws", "dnf install fence-agents-aws"),
+        ("usr/lib/ocf/resource.d/heartbeat/awsvip", "dnf install resource-agents-cloud"),
+        ("usr/sbin/aws", "apt install awscli"),
+    ],
+)
+def test_each_missing_thing_names_its_package(node: FakeNode, gone: str, package: str) -> None:
+    (node.root / gone).unlink()
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert package in sentence
+
+
+def test_a_node_without_addresses_needs_no_aws_agents(node: FakeNode) -> None:
+    (node.root / "etc/muster/muster.toml").write_text('[cluster]\nname = "web"\n')
+    for gone in ("usr/sbin/aws", "usr/lib/ocf/resource.d/heartbeat/awsvip"):
+        (node.root / gone).unlink()
+    assert survey(node.host(), SurveyParams()).missing == ()
+
+
+@pytest.mark.parametrize(
+    ("agent", "file"),
+    [
+        ("systemd:nginx", "usr/lib/systemd/system/nginx.service"),
+        ("systemd:app@one", "etc/systemd/system/app@.service"),
+        ("ocf:heartbeat:pgsql", "usr/lib/ocf/resource.d/heartbeat/pgsql"),
+    ],
+)
+def test_the_agents_of_resources_are_looked_for(node: FakeNode, agent: str, file: str) -> None:
+    (node.root / "etc/muster/muster.toml").write_text(
+        SPEC + f'[[resource]]\nid = "web"\nagent = "{agent}"\n'
+    )
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert agent in sentence
+    (node.root / file).parent.mkdir(parents=True, exist_ok=True)
+    (node.root / file).touch()
+    assert survey(node.host(), SurveyParams()).missing == ()
+
+
+def test_a_spec_root_cannot_use_is_told(node: FakeNode) -> None:
+    (node.root / "etc/muster/muster.toml").write_text("[cluster]\nnmae = 1\nname = 'web'\n")
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert "nmae" in sentence
+
+
+def test_a_node_without_a_wish_lacks_nothing(node: FakeNode) -> None:
+    (node.root / "etc/muster/muster.toml").unlink()
+    assert survey(node.host(), SurveyParams()).missing == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "expected"),
+    [
+        ("sys/devices/virtual/dmi/id/board_asset_tag", "i-0abc0abc0abc0abc0\n", "asset"),
+        ("var/lib/cloud/data/instance-id", "i-0abc0abc0abc0abc0\n", "asset"),
+        ("sys/devices/virtual/dmi/id/board_asset_tag", "Not Specified\n", "member"),
+    ],
+)
+def test_the_instance_id_without_imds(
+    node: FakeNode, path: str, content: str, expected: str
+) -> None:
+    file: Path = node.root / path
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    wanted = {"asset": "i-0abc0abc0abc0abc0", "member": "i-00000000000000001"}[expected]
+    assert survey(node.host(), SurveyParams(IDENTITY)).instance_id == wanted

@@ -1,0 +1,153 @@
+"""Resources: an address is a group in the documented order; what cannot work is refused."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from musterd import resources
+from musterd.errors import MusterError
+from musterd.model import PcsCommand
+from musterd.spec import Address, AddressKind, Cluster, Resource, Spec
+
+SUBNET = IPv4Network("10.0.0.0/20")
+PRIVATE = IPv4Address("10.0.0.68")
+ELASTIC = IPv4Address("35.169.153.122")
+OLD: dict[str, frozenset[str]] = {
+    "awsvip": frozenset({"secondary_private_ip", "profile"}),
+    "awseip": frozenset({"elastic_ip", "profile"}),
+}
+NEW = {agent: names | {"auth_type", "region"} for agent, names in OLD.items()}
+
+
+def spec(*address: Address, resource: tuple[Resource, ...] = ()) -> Spec:
+    return Spec(Cluster("web", 3), address=address, resource=resource)
+
+
+def plan(wanted: Spec, parameters: dict[str, frozenset[str]] = OLD) -> tuple[PcsCommand, ...]:
+    return resources.plan(wanted, "eu-west-1", SUBNET, {ELASTIC: "eipalloc-1"}, parameters)
+
+
+def test_the_interface_first_then_the_kernel_then_the_elastic_address() -> None:
+    commands = plan(spec(Address(PRIVATE, elastic_ip=ELASTIC)))
+    assert [command.argv[3] for command in commands] == [
+        "ocf:heartbeat:awsvip",
+        "ocf:heartbeat:IPaddr2",
+        "ocf:heartbeat:awseip",
+    ]
+    assert {command.argv[-2:] for command in commands} == {("--group", "networking-group")}
+
+
+def test_the_addresses_and_ids_go_where_the_agents_want_them() -> None:
+    vip, kernel, elastic = plan(spec(Address(PRIVATE, elastic_ip=ELASTIC)))
+    assert "secondary_private_ip=10.0.0.68" in vip.argv
+    assert {"ip=10.0.0.68", "cidr_netmask=20"} <= set(kernel.argv)
+    assert {
+        "elastic_ip=35.169.153.122",
+        "allocation_id=eipalloc-1",
+        "private_ip_address=10.0.0.68",
+    } <= set(elastic.argv)
+
+
+def test_the_aws_agents_get_time_and_are_asked_seldom() -> None:
+    vip, *_ = plan(spec(Address(PRIVATE)))
+    operations = vip.argv[vip.argv.index("op") :]
+    assert operations[:6] == (
+        *("op", "start", "timeout=180s", "stop", "timeout=180s"),
+        "monitor",
+    )
+    assert operations[6] == "interval=60s"
+
+
+def test_parameters_follow_the_metadata_not_a_version() -> None:
+    wanted = spec(Address(PRIVATE, elastic_ip=ELASTIC))
+    assert not [w for command in plan(wanted) for w in command.argv if w.startswith("auth_type")]
+    vip, kernel, elastic = plan(wanted, NEW)
+    assert {"auth_type=role", "region=eu-west-1"} <= set(vip.argv) & set(elastic.argv)
+    assert "auth_type=role" not in kernel.argv
+
+
+def test_an_elastic_address_that_ec2_does_not_know_is_told() -> None:
+    unknown = IPv4Address("35.169.153.123")
+    with pytest.raises(MusterError, match=str(unknown)):
+        plan(spec(Address(PRIVATE, elastic_ip=unknown)))
+
+
+def test_a_resource_with_everything() -> None:
+    web = Resource(
+        "web",
+        "systemd:nginx",
+        group="networking-group",
+        options={"flag": True},
+        operations={"monitor": {"interval": "10s", "timeout": "20s"}, "stop": {"timeout": "9s"}},
+        meta={"priority": 5},
+    )
+    [command] = plan(spec(resource=(web,)))
+    assert command.argv == (
+        *("resource", "create", "web", "systemd:nginx", "flag=true"),
+        *("op", "monitor", "interval=10s", "timeout=20s", "stop", "timeout=9s"),
+        *("meta", "priority=5", "--group", "networking-group"),
+    )
+
+
+def test_addresses_lead_their_group() -> None:
+    commands = plan(spec(Address(PRIVATE), resource=(Resource("web", "systemd:nginx"),)))
+    assert [command.argv[2] for command in commands] == ["privip-10-0-0-68", "vip-10-0-0-68", "web"]
+
+
+def test_the_wanted_ids_are_those_the_plan_creates() -> None:
+    wanted = spec(
+        Address(PRIVATE, elastic_ip=ELASTIC),
+        Address(IPv4Address("10.0.0.69"), group="other"),
+        resource=(Resource("web", "systemd:nginx"),),
+    )
+    created = tuple(command.argv[2] for command in plan(wanted))
+    assert resources.wanted_ids(wanted) == ("fence-web", *created)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (Address(IPv4Address("10.0.16.1")), "outside the nodes' subnet 10.0.0.0/20"),
+        (Address(IPv4Address("10.0.0.3")), "one of the five"),
+        (Address(IPv4Address("10.0.15.255")), "one of the five"),
+        (Address(IPv4Address("192.168.0.1"), kind=AddressKind.OVERLAY), "kind overlay"),
+    ],
+)
+def test_addresses_that_cannot_float_are_refused(address: Address, told: str) -> None:
+    [finding] = resources.refusals(spec(address), SUBNET)
+    assert told in finding.what
+    assert finding.cure
+
+
+@pytest.mark.parametrize("last", ["10.0.0.4", "10.0.15.254"])
+def test_the_first_and_last_free_address_can_float(last: str) -> None:
+    assert resources.refusals(spec(Address(IPv4Address(last))), SUBNET) == ()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        Resource("vip-10-0-0-68", "systemd:nginx"),
+        Resource("networking-group", "systemd:nginx"),
+        Resource("fence-web", "systemd:nginx"),
+    ],
+)
+def test_a_name_is_wanted_once_in_the_cib(resource: Resource) -> None:
+    [finding] = resources.refusals(spec(Address(PRIVATE), resource=(resource,)), SUBNET)
+    assert resource.id in finding.what
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [
+        (Resource("a", "systemd:a", options={"--force": "x"}), "'--force'"),
+        (Resource("a", "systemd:a", meta={"-f": "x"}), "'-f'"),
+        (Resource("a", "systemd:a", operations={"--wait": {"interval": "1s"}}), "'--wait'"),
+        (Resource("a", "systemd:a", operations={"monitor": {"a b": 1}}), "'a b'"),
+        (Resource("a", "ocf:heartbeat:pgsql", options={"rep_password": "x"}), "rep_password"),
+        (Resource("a", "systemd:a", options={"text": "one\ntwo"}), "text"),
+    ],
+)
+def test_what_pcs_must_not_be_given_is_refused(resource: Resource, told: str) -> None:
+    [finding] = resources.refusals(spec(resource=(resource,)), SUBNET)
+    assert told in finding.what
