@@ -158,10 +158,11 @@ async def _until_told_to_stop(engine: Engine) -> None:
     systemd.notify("READY=1")
     done, _ = await asyncio.wait({running, dog, told}, return_when=asyncio.FIRST_COMPLETED)
     systemd.notify("STOPPING=1")
-    for task in (running, dog, told):
+    told.cancel()
+    for task in (running, dog):
         task.cancel()
-    for task in done - {told}:
-        task.result()  # an engine that ended by itself is a bug; its traceback must be seen
+        if task in done:
+            task.result()  # an engine that ended by itself is a bug: its traceback must be seen
 
 
 async def _watchdog(engine: Engine) -> None:
