@@ -28,8 +28,6 @@ test: venv lab-deps deb check
 .PHONY: check
 check: lint
 	$(BIN)/mypy
-	MYPYPATH=packaging $(BIN)/mypy -p muster_packages
-	$(BIN)/mypy packaging/cloud-init/muster_user_data.py
 
 .PHONY: lint
 lint: venv
