@@ -1,6 +1,7 @@
 """Calls to other nodes' musterd, over mutual TLS."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -169,7 +170,8 @@ class HttpPeers:
         except aiohttp.ClientOSError as error:
             if isinstance(error.__cause__, ssl.SSLError):
                 raise _not_proven(instance_id, address, error.__cause__) from error
-            raise _unreachable(instance_id, address, error.strerror or str(error)) from error
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise _unreachable(instance_id, address, why) from error
         except aiohttp.ServerDisconnectedError as error:
             # In TLS 1.3 a client learns late, and only so, that its certificate was refused.
             why = "it closed the connection: it does not accept our certificate, or it died"

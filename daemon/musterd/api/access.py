@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from musterd import trust
-from musterd.api.door import EngineDoor
+from musterd.api.door import PeerDoor
 from musterd.errors import PeerError
 from musterd.peer_wire import Envelope
 
@@ -73,7 +73,7 @@ class Refusals:
         log.warning("refused a peer", what=what, why=why)
 
 
-async def admit(request: web.Request, door: EngineDoor) -> str:
+async def admit(request: web.Request, door: PeerDoor) -> str:
     """Return the instance id of the member that asks.
 
     Raises:
@@ -108,7 +108,7 @@ async def admit(request: web.Request, door: EngineDoor) -> str:
     return peer
 
 
-def check_envelope(envelope: Envelope, peer: str, door: EngineDoor) -> None:
+def check_envelope(envelope: Envelope, peer: str, door: PeerDoor) -> None:
     """Hold an envelope against the connection it came on. Raises PeerError."""
     if envelope.sender != peer:
         raise PeerError("the sender is not the one its certificate names", rejected=True)

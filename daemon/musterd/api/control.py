@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from muster.api import Event, Operation, Status
 from musterd.api.access import Access, caller_of
-from musterd.api.door import EngineDoor
+from musterd.api.door import ControlDoor
 from musterd.api.openapi import document
 from musterd.api.problems import Handler, as_problems, problem
 
@@ -40,7 +40,7 @@ class Route:
     method: str
     path: str
     access: Access
-    handler: Callable[[EngineDoor, web.Request], Awaitable[web.StreamResponse]]
+    handler: Callable[[ControlDoor, web.Request], Awaitable[web.StreamResponse]]
     summary: str
     answer: type | str
     status: int = 200
@@ -57,21 +57,21 @@ _STREAMS = web.AppKey("streams", _Streams)
 _ROUTES = web.AppKey("routes", tuple[Route, ...])
 
 
-async def _status(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+async def _status(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
     return _json(_STATUS.dump_json(door.status()))
 
 
-async def _config(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+async def _config(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
     return _json(json.dumps(door.config()).encode())
 
 
-async def _metrics(door: EngineDoor, _request: web.Request) -> web.StreamResponse:
+async def _metrics(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
     # The version parameter is part of Prometheus' media type.
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     return web.Response(body=door.metrics().encode(), headers=headers)
 
 
-async def _events(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+async def _events(door: ControlDoor, request: web.Request) -> web.StreamResponse:
     try:
         since = float(request.query.get("since", "-1"))
         follow = {"0": False, "1": True}[request.query.get("follow", "0")]
@@ -102,7 +102,7 @@ async def _events(door: EngineDoor, request: web.Request) -> web.StreamResponse:
         streams.open -= 1
 
 
-async def _stream(door: EngineDoor, request: web.Request, since: float) -> web.StreamResponse:
+async def _stream(door: ControlDoor, request: web.Request, since: float) -> web.StreamResponse:
     response = web.StreamResponse()
     response.content_type = "application/x-ndjson"
     await response.prepare(request)
@@ -112,12 +112,12 @@ async def _stream(door: EngineDoor, request: web.Request, since: float) -> web.S
     return response
 
 
-async def _openapi(_door: EngineDoor, request: web.Request) -> web.StreamResponse:
+async def _openapi(_door: ControlDoor, request: web.Request) -> web.StreamResponse:
     routes: tuple[Route, ...] = request.app[_ROUTES]
     return _json(json.dumps(document(routes)).encode())
 
 
-async def _join(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+async def _join(door: ControlDoor, request: web.Request) -> web.StreamResponse:
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await request.read()
@@ -136,7 +136,7 @@ async def _join(door: EngineDoor, request: web.Request) -> web.StreamResponse:
     return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
 
 
-async def _operation(door: EngineDoor, request: web.Request) -> web.StreamResponse:
+async def _operation(door: ControlDoor, request: web.Request) -> web.StreamResponse:
     operation = door.operation(request.match_info["id"])
     if operation is None:
         raise web.HTTPNotFound
@@ -192,12 +192,12 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def control_applications(door: EngineDoor) -> tuple[web.Application, web.Application]:
+def control_applications(door: ControlDoor) -> tuple[web.Application, web.Application]:
     """Make the applications of the status socket and of the admin socket."""
     return _application(door, {Access.READ}), _application(door, {Access.READ, Access.ADMIN})
 
 
-def _application(door: EngineDoor, granted: set[Access]) -> web.Application:
+def _application(door: ControlDoor, granted: set[Access]) -> web.Application:
     application = web.Application(client_max_size=BODY_LIMIT, middlewares=[as_problems, _audited])
     routes = tuple(route for route in ROUTES if route.access in granted)
     application[_STREAMS] = _Streams()
@@ -208,7 +208,7 @@ def _application(door: EngineDoor, granted: set[Access]) -> web.Application:
 
 
 def _bound(
-    route: Route, door: EngineDoor
+    route: Route, door: ControlDoor
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         if route.access is Access.ADMIN and caller_of(request).uid != 0:

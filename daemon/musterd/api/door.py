@@ -8,8 +8,8 @@ from musterd.election.types import Message
 from musterd.peer_wire import Hello
 
 
-class EngineDoor(Protocol):
-    """The engine, as requests see it. Reads answer at once from memory and never raise."""
+class ControlDoor(Protocol):
+    """The engine, as people see it. Reads answer at once from memory and never raise."""
 
     def status(self) -> Status:
         """Return what is known now."""
@@ -42,6 +42,10 @@ class EngineDoor(Protocol):
     def metrics(self) -> str:
         """Return Prometheus text (exposition format 0.0.4)."""
 
+
+class PeerDoor(Protocol):
+    """The engine, as other nodes see it."""
+
     def cluster_name(self) -> str:
         """Return the name of the cluster in the spec; "" before the spec is known."""
 
@@ -66,3 +70,7 @@ class EngineDoor(Protocol):
 
     def formed(self) -> bool:
         """Tell whether founding is over: election messages are then answered with 409."""
+
+
+class EngineDoor(ControlDoor, PeerDoor, Protocol):
+    """The engine, as requests see it."""

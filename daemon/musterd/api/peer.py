@@ -6,18 +6,18 @@ from aiohttp import web
 
 from musterd import peer_wire
 from musterd.api.access import Refusals, admit, check_envelope
-from musterd.api.door import EngineDoor
+from musterd.api.door import PeerDoor
 from musterd.api.problems import Handler, as_problems, problem
 from musterd.errors import PeerError
 from musterd.peer_wire import BODY_LIMIT, Envelope, Kind
 
 BODY_SECONDS = 3.0  # aiohttp itself waits for the rest of a body for ever
 
-_DOOR = web.AppKey("door", EngineDoor)
+_DOOR = web.AppKey("door", PeerDoor)
 _REFUSALS = web.AppKey("refusals", Refusals)
 
 
-def peer_application(door: EngineDoor, refusals: Refusals) -> web.Application:
+def peer_application(door: PeerDoor, refusals: Refusals) -> web.Application:
     """Make the application for the peer port."""
     application = web.Application(
         client_max_size=BODY_LIMIT, middlewares=[as_problems, _refusals_are_told]

@@ -1,0 +1,348 @@
+"""Who does not belong gets nothing: the handshake fails before any of our code runs."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from musterd import trust
+from musterd.adapters.tls import Tls, _in_memory
+from musterd.errors import PeerError
+from musterd.model import Phase
+from musterd.peer_wire import Hello
+
+if TYPE_CHECKING:
+    from tests.security.conftest import MakeCaller, OpenPort, Port
+
+SERVER = "i-00000000000000001"
+CALLER = "i-00000000000000002"
+THIRD = "i-00000000000000003"
+TOKEN = trust.make_token(bytes(range(32)))
+OTHER = trust.make_token(bytes(32))
+HELLO = Hello(
+    instance_id=CALLER,
+    name="ip-10-0-0-12",
+    address="127.0.0.1",
+    zone="eu-west-1a",
+    phase=Phase.ELECTING,
+    reason="",
+    roster=(SERVER, CALLER),
+    roster_age=1.5,
+    spec_digest="d",
+    spec_keys={},
+    uuid="",
+    facts=None,
+    online=(),
+    proofs={},
+    holds=(),
+    reaches=(),
+)
+BOTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def client_context(authority: trust.Authority, leaf: trust.Leaf | None) -> ssl.SSLContext:
+    """Make a context that trusts `authority` and shows `leaf`, without any care of ours."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=authority.pem())
+    if leaf is not None:
+        with _in_memory(leaf) as path:
+            context.load_cert_chain(path)
+    return context
+
+
+async def post(port: "Port", context: ssl.SSLContext) -> int:
+    """Post to the port and return the status; raises what aiohttp raises."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post(
+            f"https://127.0.0.1:{port.listener.port}/peer/v1/hello",
+            ssl=context,
+            server_hostname=SERVER,
+            data=b"{}",
+        ) as response,
+    ):
+        return response.status
+
+
+def good_leaf(shift: float = 0.0) -> trust.Leaf:
+    key = generate_private_key(SECP256R1())
+    return trust.leaf(trust.authority(TOKEN, "db"), CALLER, key, time.time() + shift)
+
+
+async def test_a_member_is_let_in(open_port: "OpenPort", make_caller: "MakeCaller") -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port)
+    answer = await caller.hello(SERVER, "127.0.0.1", HELLO)
+    assert answer.instance_id == SERVER
+    assert [hello.instance_id for hello in port.door.hellos] == [CALLER]
+
+
+async def test_without_certificate_nothing_is_reached(open_port: "OpenPort") -> None:
+    port = await open_port()
+    context = client_context(trust.authority(TOKEN, "db"), None)
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, context)
+    assert port.door.asked == 0
+    assert any("did not return a certificate" in said for said in port.refusals.said)
+
+
+@pytest.mark.parametrize(
+    ("token", "cluster"), [(OTHER, "db"), (TOKEN, "web")], ids=["other token", "other cluster"]
+)
+async def test_strangers_reject_each_other(
+    open_port: "OpenPort", make_caller: "MakeCaller", token: trust.Token, cluster: str
+) -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port, token=token, cluster=cluster)
+    with pytest.raises(PeerError) as caught:
+        await caller.hello(SERVER, "127.0.0.1", HELLO)
+    assert caught.value.rejected
+    assert "not i-00000000000000001" in caught.value.what
+    assert port.door.asked == 0
+
+
+async def test_a_foreign_leaf_is_refused_though_it_trusts_us(open_port: "OpenPort") -> None:
+    port = await open_port()
+    foreign = trust.leaf(
+        trust.authority(OTHER, "db"), CALLER, generate_private_key(SECP256R1()), time.time()
+    )
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, client_context(trust.authority(TOKEN, "db"), foreign))
+    assert port.door.asked == 0
+
+
+async def test_another_instance_behind_an_address_is_no_peer(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port)
+    with pytest.raises(PeerError) as fresh:
+        await caller.hello(THIRD, "127.0.0.1", HELLO)
+    # EC2 gives addresses to other instances: a connection that proved one must not serve another.
+    await caller.hello(SERVER, "127.0.0.1", HELLO)
+    with pytest.raises(PeerError) as pooled:
+        await caller.hello(THIRD, "127.0.0.1", HELLO)
+    assert fresh.value.rejected
+    assert pooled.value.rejected
+    assert len(port.door.hellos) == 1
+
+
+async def test_tls_1_2_is_refused(open_port: "OpenPort") -> None:
+    port = await open_port()
+    context = client_context(trust.authority(TOKEN, "db"), good_leaf())
+    assert await post(port, context) == 400  # the same context as 1.3 gets in
+    asked = port.door.asked
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, context)
+    assert port.door.asked == asked
+
+
+async def test_plain_http_is_refused(open_port: "OpenPort") -> None:
+    port = await open_port()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port.listener.port)
+    writer.write(b"POST /peer/v1/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    try:
+        answer = await reader.read()
+    except ConnectionResetError:
+        answer = b""
+    writer.close()
+    assert not answer.startswith(b"HTTP")
+    assert port.door.asked == 0
+
+
+@pytest.mark.parametrize("shift", [-40 * 86400.0, 2 * 86400.0], ids=["expired", "not yet valid"])
+async def test_certificates_out_of_their_time_are_refused(
+    open_port: "OpenPort", shift: float
+) -> None:
+    port = await open_port()
+    context = client_context(trust.authority(TOKEN, "db"), good_leaf(shift=shift))
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, context)
+    assert port.door.asked == 0
+
+
+def names(*found: x509.GeneralName) -> tuple[x509.ExtensionType, bool]:
+    return x509.SubjectAlternativeName(found), False
+
+
+def crafted(
+    issuer_key: EllipticCurvePrivateKey,
+    issuer: x509.Certificate,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]],
+    common_name: str = "musterd",
+) -> trust.Leaf:
+    """Sign whatever a member could sign: it knows the authority's key as we do."""
+    key, now = generate_private_key(SECP256R1()), datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    certificate = builder.sign(issuer_key, SHA256())
+    return trust.Leaf(
+        certificate.public_bytes(Encoding.PEM),
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+
+OWN_URI = x509.UniformResourceIdentifier(f"musterd://db/{CALLER}")
+OWN_DNS = x509.DNSName(CALLER)
+
+
+async def test_a_server_only_certificate_cannot_call(open_port: "OpenPort") -> None:
+    port = await open_port()
+    authority = trust.authority(TOKEN, "db")
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    leaf = crafted(authority.key, authority.certificate, [names(OWN_DNS, OWN_URI), (usage, False)])
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, client_context(authority, leaf))
+    assert port.door.asked == 0
+
+
+async def test_a_leaf_cannot_issue(open_port: "OpenPort") -> None:
+    port = await open_port()
+    authority = trust.authority(TOKEN, "db")
+    middle_key = generate_private_key(SECP256R1())
+    middle = trust.leaf(authority, CALLER, middle_key, time.time())
+    below = crafted(
+        middle_key,
+        x509.load_pem_x509_certificate(middle.certificate),
+        [names(OWN_DNS, OWN_URI), (BOTH, False)],
+    )
+    chain = trust.Leaf(below.certificate + middle.certificate, below.key)
+    with pytest.raises(aiohttp.ClientError):
+        await post(port, client_context(authority, chain))
+    assert port.door.asked == 0
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        [],
+        [names(OWN_DNS)],
+        [names(OWN_URI, x509.UniformResourceIdentifier(f"musterd://db/{THIRD}"))],
+        [names(x509.UniformResourceIdentifier(f"musterd://web/{CALLER}"))],
+    ],
+    ids=["common name only", "no URI", "two URIs", "URI of another cluster"],
+)
+async def test_a_certificate_must_name_one_node_of_this_cluster(
+    open_port: "OpenPort", extensions: list[tuple[x509.ExtensionType, bool]]
+) -> None:
+    port = await open_port()
+    authority = trust.authority(TOKEN, "db")
+    leaf = crafted(authority.key, authority.certificate, [*extensions, (BOTH, False)], CALLER)
+    try:
+        status = await post(port, client_context(authority, leaf))
+    except aiohttp.ClientError:
+        status = 403  # refused even earlier
+    assert status == 403
+    assert port.door.hellos == []
+
+
+async def test_a_name_outside_the_san_proves_nothing(make_caller: "MakeCaller") -> None:
+    authority = trust.authority(TOKEN, "db")
+    leaf = crafted(authority.key, authority.certificate, [(BOTH, False)], SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with _in_memory(leaf) as path:
+        context.load_cert_chain(path)
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0, ssl=context)
+    try:
+        caller = await make_caller(server.sockets[0].getsockname()[1])
+        with pytest.raises(PeerError) as caught:
+            await caller.hello(SERVER, "127.0.0.1", HELLO)
+    finally:
+        server.close()
+    assert caught.value.rejected
+
+
+async def test_nobody_there_is_not_a_rejection(make_caller: "MakeCaller") -> None:
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+    number = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    caller = await make_caller(number)
+    with pytest.raises(PeerError) as caught:
+        await caller.hello(SERVER, "127.0.0.1", HELLO)
+    assert not caught.value.rejected
+    assert "refused" in caught.value.why
+
+
+async def test_silent_connections_do_not_keep_members_out(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port)
+    silent = [await asyncio.open_connection("127.0.0.1", port.listener.port) for _ in range(400)]
+    await asyncio.wait_for(caller.hello(SERVER, "127.0.0.1", HELLO), 3)
+    ended = [reader.at_eof() for reader, _writer in silent]
+    for _reader, writer in silent:
+        writer.close()
+    assert sum(ended) >= 200  # the oldest gave way
+
+
+async def test_a_new_token_opens_the_port_anew(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    number = port.listener.port
+    await port.peers.open(TOKEN.text(), "db", SERVER)
+    assert port.listener.port == number  # nothing changed, nothing was reopened
+    await port.peers.open(OTHER.text(), "db", SERVER)
+    old = await make_caller(port.listener.port)
+    new = await make_caller(port.listener.port, token=OTHER)
+    with pytest.raises(PeerError):
+        await old.hello(SERVER, "127.0.0.1", HELLO)
+    await new.hello(SERVER, "127.0.0.1", HELLO)
+
+
+async def test_while_tokens_are_exchanged_both_are_trusted(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    port.tls.hear(trust.Tokens(TOKEN, (TOKEN, OTHER)))
+    await port.peers.open(TOKEN.text(), "db", SERVER)
+    newer = Tls()
+    newer.hear(trust.Tokens(OTHER, (OTHER, TOKEN)))
+    credentials, _ = newer.load(OTHER, "db", CALLER, time.time())
+    assert await post(port, credentials.client) == 400  # an empty body is not understood: inside
+    older = await make_caller(port.listener.port)
+    await older.hello(SERVER, "127.0.0.1", HELLO)
+
+
+async def test_a_renewed_leaf_holds_on_the_open_port(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port)
+    port.tls.renew(time.time() - 60 * 86400)  # expired at once, so that it is seen to be used
+    with pytest.raises(PeerError) as caught:
+        await caller.hello(SERVER, "127.0.0.1", HELLO)
+    assert "expired" in caught.value.why
+    port.tls.renew(time.time())
+    await caller.hello(SERVER, "127.0.0.1", HELLO)
