@@ -128,6 +128,9 @@ async def test_reads_can_leave_instances_out(aws: Aws, region: Region, running: 
     first, second = await running(2)
     region.faults.add(Fault(action="DescribeInstances", omit=frozenset({first})))
     assert names(await aws.ec2("describe_instances")) == [(second, "running")]
+    number = region.faults.add(Fault(omit=frozenset({"*"})))
+    assert names(await aws.ec2("describe_instances")) == []
+    region.faults.clear(number)
     with pytest.raises(ClientError) as refused:
         await aws.ec2("describe_instances", InstanceIds=[first])
     assert refused.value.response["Error"]["Code"] == "InvalidInstanceID.NotFound"

@@ -5,6 +5,7 @@ from .errors import AwsError
 from .estate import Launch
 from .faults import Fault
 from .model import IMAGES, Instance, Layout, MetadataOptions, State, Timing
+from .policy import Policy, PolicyError
 from .region import Region
 from .tls import ensure_ca
 
@@ -18,6 +19,8 @@ __all__ = [
     "Launch",
     "Layout",
     "MetadataOptions",
+    "Policy",
+    "PolicyError",
     "Region",
     "State",
     "Timing",

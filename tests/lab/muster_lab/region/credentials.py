@@ -32,6 +32,7 @@ class Keys:
     expires: datetime
     instance_id: str
     role: str
+    delivery: str
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class Caller:
     Attributes:
         name: instance id, or `admin`.
         role: of the instance; None for the administrator.
+        delivery: version of IMDS that the keys were read with (condition key ec2:RoleDelivery).
     """
 
     name: str
     role: str | None = None
+    delivery: str = "2.0"
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,12 @@ class Credentials:
         self._clock = clock
         self._life = timedelta(seconds=seconds)
         self._keys: dict[str, Keys] = {}
-        self._current: dict[str, str] = {}
+        self._current: dict[tuple[str, str], str] = {}
 
-    def of_instance(self, instance_id: str, role: str) -> Keys:
+    def of_instance(self, instance_id: str, role: str, delivery: str = "2.0") -> Keys:
         """The instance's keys, fresh ones when the last are about to end."""
         now = self._clock()
-        current = self._keys.get(self._current.get(instance_id, ""))
+        current = self._keys.get(self._current.get((instance_id, delivery), ""))
         margin = min(RENEW_BEFORE, self._life / 4)
         if current is not None and current.role == role and current.expires - now > margin:
             return current
@@ -102,9 +105,10 @@ class Credentials:
             expires=now + self._life,
             instance_id=instance_id,
             role=role,
+            delivery=delivery,
         )
         self._keys[keys.access_key] = keys
-        self._current[instance_id] = keys.access_key
+        self._current[instance_id, delivery] = keys.access_key
         return keys
 
     def caller(self, access_key: str, token: str | None) -> Caller:
@@ -121,4 +125,4 @@ class Credentials:
             raise UnknownKeyError(access_key)
         if keys.expires <= self._clock():
             raise ExpiredKeyError(access_key)
-        return Caller(keys.instance_id, keys.role)
+        return Caller(keys.instance_id, keys.role, keys.delivery)

@@ -13,6 +13,7 @@ from .errors import AwsError
 from .estate import Estate
 from .faults import Effect
 from .lifecycle import Lifecycle
+from .permissions import Permissions
 from .query import Params, parse, render, service_model
 from .request import Action, Request
 
@@ -32,9 +33,11 @@ class Ec2:
     Args:
         estate: what there is.
         lifecycle: moves instances.
+        permissions: who may do what.
     """
 
-    def __init__(self, estate: Estate, lifecycle: Lifecycle) -> None:
+    def __init__(self, estate: Estate, lifecycle: Lifecycle, permissions: Permissions) -> None:
+        self._permissions = permissions
         self._estate = estate
         self._lifecycle = lifecycle
 
@@ -50,6 +53,7 @@ class Ec2:
         handle = ACTIONS.get(action)
         if handle is None:
             raise AwsError("UnsupportedOperation", f"{action} is not part of the lab's region", 400)
+        self._permissions.check_ec2(caller, action, params)
         if params.get("DryRun", False):
             self._rehearse(params)
         seen = self._estate

@@ -24,6 +24,7 @@ from .ec2 import Ec2, subject
 from .errors import AwsError
 from .estate import Estate
 from .faults import Effect, Faults
+from .permissions import Permissions
 from .query import render_error
 from .services import Services
 
@@ -81,6 +82,7 @@ class Endpoint:
         estate: for clock and region.
         ec2: our own model.
         credentials: whose key is whose.
+        permissions: who may do what.
         faults: rules that may hit a request.
         calls: where requests are recorded.
     """
@@ -90,6 +92,7 @@ class Endpoint:
         estate: Estate,
         ec2: Ec2,
         credentials: Credentials,
+        permissions: Permissions,
         faults: Faults,
         calls: CallLog,
     ) -> None:
@@ -98,7 +101,7 @@ class Endpoint:
         self._credentials = credentials
         self._faults = faults
         self._calls = calls
-        self._services = Services()
+        self._services = Services(permissions)
         # TLS connections end only with the peer's answer, which a client that is gone never sends.
         self.transports: WeakSet[asyncio.Transport] = WeakSet()
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from itertools import islice
 
@@ -114,11 +115,19 @@ class Estate:
                 return past
         return self._past[0][1]
 
-    def without(self, instance_ids: Iterable[str]) -> "Estate":
-        """The estate as an answer that leaves these instances out would show it."""
-        hidden = frozenset(instance_ids)
+    def without(self, hidden: Iterable[str]) -> "Estate":
+        """The estate as an answer that leaves these instances out would show it.
+
+        Args:
+            hidden: ids or shell patterns of ids; `*` makes the answer empty.
+        """
+        patterns = tuple(hidden)
         partial = copy.copy(self)
-        partial.instances = {k: v for k, v in self.instances.items() if k not in hidden}
+        partial.instances = {
+            instance_id: instance
+            for instance_id, instance in self.instances.items()
+            if not any(fnmatchcase(instance_id, pattern) for pattern in patterns)
+        }
         return partial
 
     def instance(self, instance_id: str) -> Instance:

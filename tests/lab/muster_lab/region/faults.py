@@ -27,7 +27,7 @@ class Fault:
         hang: never answer.
         count: hits after which the rule is spent; None for no end.
         lag: reads answer with the state of so many seconds ago.
-        omit: instance ids that reads leave out.
+        omit: instance ids, or patterns of them, that reads leave out; `*` empties the answer.
         after: handle the request first, then answer with the fault: the effect happens, the
             caller does not learn of it.
     """

@@ -112,12 +112,12 @@ class MetadataService:
             return _error(401)
         if token is not None and not self._good(token, instance):
             return _error(401)
-        body = self._read(path, instance, effect)
+        body = self._read(path, instance, effect, "1.0" if token is None else "2.0")
         if body is None:
             return _error(404)
         return _plain(body.encode("utf-8", "surrogateescape"))
 
-    def _read(self, path: str, instance: Instance, effect: Effect) -> str | None:
+    def _read(self, path: str, instance: Instance, effect: Effect, imds: str) -> str | None:
         """Content of an item or list of a folder; slashes at the end or doubled do not matter."""
         version, _, below = path.partition("/")
         if not version:
@@ -128,7 +128,7 @@ class MetadataService:
         shown = estate.instances.get(instance.instance_id)
         if shown is None or shown.interface is None:
             return None
-        items = leaves(estate, shown, self._credentials)
+        items = leaves(estate, shown, self._credentials, imds)
         if below in items:
             return items[below]
         return listing(items, below)

@@ -13,13 +13,21 @@ from .model import ACCOUNT, Instance, Interface
 Leaves = dict[str, str]
 
 
-def leaves(estate: Estate, instance: Instance, credentials: Credentials) -> Leaves:
+def leaves(
+    estate: Estate, instance: Instance, credentials: Credentials, version: str = "2.0"
+) -> Leaves:
     """Every item below `/latest/` by its path, without a slash at either end.
+
+    Args:
+        estate: what there is.
+        instance: who asks.
+        credentials: where keys come from.
+        version: of IMDS; `1.0` when it is asked without a token.
 
     What is absent for this instance (tags not enabled, no role, no user data) is not in it.
     """
     items = {f"meta-data/{path}": text for path, text in _meta_data(estate, instance).items()}
-    for path, text in _iam(instance, credentials).items():
+    for path, text in _iam(instance, credentials, version).items():
         items[f"meta-data/iam/{path}"] = text
     if instance.metadata.tags:
         for key, value in sorted(instance.tags.items()):
@@ -129,10 +137,10 @@ def _public_name(estate: Estate, public: str) -> str:
     return f"ec2-{public.replace('.', '-')}.{estate.region}.compute.amazonaws.com"
 
 
-def _iam(instance: Instance, credentials: Credentials) -> Leaves:
+def _iam(instance: Instance, credentials: Credentials, version: str) -> Leaves:
     if instance.profile is None:
         return {}
-    keys = credentials.of_instance(instance.instance_id, instance.profile)
+    keys = credentials.of_instance(instance.instance_id, instance.profile, version)
     info = {
         "Code": "Success",
         "LastUpdated": timestamp(keys.issued),

@@ -23,6 +23,7 @@ from .faults import Faults
 from .imds import MetadataService
 from .lifecycle import Lifecycle
 from .model import IMAGES, Instance, Layout, MetadataOptions, Timing
+from .permissions import Permissions
 from .tls import ensure_ca, server_context
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Region:
         calls: who asked what.
         lifecycle: moves instances.
         credentials: keys that were handed out.
+        permissions: policies of roles.
         metadata: IMDS.
         resolver: DNS.
         layout: where everything is bound.
@@ -84,8 +86,16 @@ class Region:
         self.estate = Estate(region, self.layout, clock)
         self.lifecycle = Lifecycle(self.estate, machines, timing)
         self.credentials = Credentials(clock, timing.credentials)
-        self._ec2 = Ec2(self.estate, self.lifecycle)
-        self._endpoint = Endpoint(self.estate, self._ec2, self.credentials, self.faults, self.calls)
+        self.permissions = Permissions(self.estate)
+        self._ec2 = Ec2(self.estate, self.lifecycle, self.permissions)
+        self._endpoint = Endpoint(
+            self.estate,
+            self._ec2,
+            self.credentials,
+            self.permissions,
+            self.faults,
+            self.calls,
+        )
         self.metadata = MetadataService(self.estate, self.credentials, self.faults, self.calls)
         self.resolver = Resolver(self.estate)
         self._runners: list[web.AppRunner] = []
@@ -162,6 +172,8 @@ class Region:
             subnet_id=subnet_id,
             address=address,
             tags=tuple((tags or {}).items()),
+            # Interfaces do not inherit tags, and the node's policy goes by their own.
+            interface_tags=tuple((tags or {}).items()),
             user_data=user_data,
             profile=profile,
             metadata=copy.copy(metadata) if metadata else MetadataOptions(tags=True),

@@ -15,6 +15,7 @@ from aiohttp import web
 from .credentials import ADMIN, Caller
 from .errors import AwsError
 from .model import ACCOUNT
+from .permissions import Permissions
 
 MOTO_SERVICES = ("iam", "s3", "secretsmanager", "sts")
 
@@ -22,9 +23,14 @@ WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 
 class Services:
-    """STS, Secrets Manager, S3 and IAM."""
+    """STS, Secrets Manager, S3 and IAM.
 
-    def __init__(self) -> None:
+    Args:
+        permissions: who may read which secret; S3 and IAM are open to every caller.
+    """
+
+    def __init__(self, permissions: Permissions) -> None:
+        self._permissions = permissions
         self._lock = asyncio.Lock()
         self._application: WsgiApplication | None = None
 
@@ -39,12 +45,14 @@ class Services:
         """Answer one request.
 
         Raises:
-            AwsError: the region has no such service.
+            AwsError: the region has no such service, or the caller may not.
         """
         if service == "sts" and action == "GetCallerIdentity" and caller is not None:
             return _caller_identity(caller)
         if service not in MOTO_SERVICES:
             raise AwsError("UnknownEndpoint", f"The lab's region has no service '{service}'", 404)
+        if service == "secretsmanager" and caller is not None:
+            self._permissions.check_secret(caller, action, body)
         async with self._lock:
             return await asyncio.to_thread(self._moto, request, body)
 
