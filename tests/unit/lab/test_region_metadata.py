@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from muster_lab.region import Fault, MetadataOptions, Region
 
@@ -33,7 +34,9 @@ class Node:
         connector = aiohttp.TCPConnector(local_addr=(self.address, 0))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.request(method, self._base + path, headers=headers) as answer,
+            session.request(
+                method, URL(self._base + path, encoded=True), headers=headers
+            ) as answer,
         ):
             return answer.status, await answer.text()
 
@@ -43,6 +46,7 @@ class Node:
         return token
 
     async def get(self, path: str) -> tuple[int, str]:
+        """Read with a fresh token; the path is sent as it is written."""
         return await self.ask("GET", path, {TOKEN: await self.token()})
 
 
@@ -115,6 +119,7 @@ async def test_the_paths_that_agents_ask_for(node: Node, region: Region) -> None
         "/latest/meta-data/services/domain": "amazonaws.com",
         "/latest/meta-data/tags/instance": "muster:cluster",
         "/latest/meta-data/tags/instance/muster:cluster": "web",
+        "/latest/meta-data/tags/instance/muster%3Acluster": "web",
         "/latest/meta-data/iam/security-credentials/": "muster-node",
         "/latest/user-data": "#cloud-config\n",
         "/2021-03-23/meta-data/local-hostname": one.private_dns,

@@ -68,7 +68,7 @@ class MetadataService:
         if request.remote is not None:
             found = self._estate.holder(IPv4Address(request.remote))
         caller = found[0].instance_id if found else "unknown"
-        parts = [part for part in request.raw_path.partition("?")[0].split("/") if part]
+        parts = [part for part in request.path.split("/") if part]
         path = "/".join(parts)
         canonical = "/latest/" + "/".join(parts[1:]) if len(parts) > 1 else f"/{path}"
         effect = self._faults.draw("imds", canonical, caller)
