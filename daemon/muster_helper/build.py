@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
@@ -48,29 +50,57 @@ def built(host: Host, params: ConfigureParams) -> tuple[tuple[str, ...], Path]:
     }
     if target.exists() and _note(host) == note:
         return (), target
-    with host.scratch() as folder:
-        draft = folder / "cib.xml"
-        draft.write_bytes(seed)
-        for number, command in enumerate(commands, 1):
-            host.say(f"configuration {number} of {len(commands)}: {' '.join(command.argv[:3])}")
-            must(
-                host.run(["pcs", "-f", str(draft), *command.argv], timeout=_PCS_TIMEOUT),
-                f"pcs did not accept `{' '.join(command.argv[:4])}`",
-                "correct that part of the spec, then type `muster join`",
-            )
-        must(
-            host.run(["crm_verify", "--xml-file", str(draft)], timeout=_PCS_TIMEOUT),
-            "Pacemaker does not accept the configuration the spec asks for",
-            "correct the [[resource]] it names, then type `muster join`",
-        )
-        content = draft.read_bytes()
-    files.replace(target, content, 0o600)
+    files.replace(target, _made(host, seed, commands), 0o600)
     # The note last: it is what says that the file is there and whole.
     files.replace(_note_path(host), json.dumps(note).encode(), 0o600)
     for old in host.paths.state.glob("cib-*.xml"):
         if old != target:
             old.unlink()
     return (f"the configuration is built ({len(commands)} commands)",), target
+
+
+def _made(host: Host, seed: bytes, commands: Sequence[PcsCommand]) -> bytes:
+    """Return the CIB these commands make of the seed, verified by Pacemaker.
+
+    Most of a pcs command is Python starting, so fencing and resources are made side by side, each
+    in a file of its own, and put together: a `resource create` only adds below <resources>.
+    """
+    resource_part = [c for c in commands if c.argv[:2] == ("resource", "create")]
+    other_part = [c for c in commands if c not in resource_part]
+    with host.scratch() as folder, ThreadPoolExecutor(2) as pool:
+        drafts = list(
+            pool.map(
+                lambda part: _draft(host, folder / part[0], seed, part[1]),
+                (("fencing.xml", other_part), ("resources.xml", resource_part)),
+            )
+        )
+        whole, added = (cib.parse(draft.read_text(encoding="utf-8")) for draft in drafts)
+        holder = whole.find("configuration/resources")
+        if holder is None:
+            raise HelperError("pcs wrote a CIB without <resources>", refused=False)
+        holder.extend(added.iterfind("configuration/resources/*"))
+        ElementTree.indent(whole)
+        verified = folder / "cib.xml"
+        verified.write_bytes(ElementTree.tostring(whole) + b"\n")
+        must(
+            host.run(["crm_verify", "--xml-file", str(verified)], timeout=_PCS_TIMEOUT),
+            "Pacemaker does not accept the configuration the spec asks for",
+            "correct the [[resource]] it names, then type `muster join`",
+        )
+        return verified.read_bytes()
+
+
+def _draft(host: Host, draft: Path, seed: bytes, commands: Sequence[PcsCommand]) -> Path:
+    """Apply commands to a copy of the seed, one after the other, and return it."""
+    draft.write_bytes(seed)
+    for command in commands:
+        host.say(f"configuration: {' '.join(command.argv[:3])}")
+        must(
+            host.run(["pcs", "-f", str(draft), *command.argv], timeout=_PCS_TIMEOUT),
+            f"pcs did not accept `{' '.join(command.argv[:4])}`",
+            "correct that part of the spec, then type `muster join`",
+        )
+    return draft
 
 
 def is_built(host: Host, identity: Identity, spec_digest: str) -> bool:

@@ -19,6 +19,10 @@ from musterd.helper_wire import Done, Identity, LayParams
 from musterd.model import CorosyncConfig
 
 _SETUP_TIMEOUT = 60.0  # seconds; half a second at rest
+# A link counts as up after two answered pings (corosync.conf(5), knet_pong_count), and Corosync
+# asks every token / 4: with the token EC2 wants, members first see each other after five seconds.
+# The time after which a silent link is down, token / 2, stays.
+_LINK = ("link", "ping_interval=500")  # milliseconds
 
 
 def lay(host: Host, params: LayParams) -> Done:
@@ -74,7 +78,7 @@ def _corosync_conf(host: Host, identity: Identity) -> bytes:
     nodes = [
         word for member in identity.members for word in (member.name, f"addr={member.address}")
     ]
-    options = ["transport", "knet", "totem", f"token={identity.token_ms}"]
+    options = ["transport", "knet", *_LINK, "totem", f"token={identity.token_ms}"]
     with host.scratch() as folder:
         target = folder / "corosync.conf"
         output = ["--corosync_conf", str(target)]  # local mode: contacts nobody

@@ -21,6 +21,8 @@ _AWS_OPERATIONS = (
     *("op", "start", "timeout=180s", "stop", "timeout=180s"),
     *("monitor", "interval=60s", "timeout=60s"),
 )
+# Seconds the agents pause after a change, by default 3: part of every start and every fail-over.
+_SHORT_PAUSE: dict[str, Scalar] = {"api_delay": 1}
 _KERNEL_OPERATIONS = ("op", "monitor", "interval=60s", "timeout=30s")
 # The first four addresses of a subnet and its last one belong to AWS (VPC user guide, subnet CIDR
 # blocks).
@@ -107,11 +109,14 @@ def _address(
         start = ("resource", "create", name, f"ocf:heartbeat:{agent}")
         return PcsCommand((*start, *pairs(options), *operations, *group), why)
 
+    # With an elastic address awsvip keeps its pause: it lets IMDS learn the private address, which
+    # awseip then looks for there.
+    pause = _SHORT_PAUSE if address.elastic_ip is None else {}
     commands = [
         create(
             ids[0],
             "awsvip",
-            {"secondary_private_ip": private},
+            {"secondary_private_ip": private, **pause},
             f"{private} moves to the interface of the node that runs {address.group}",
         ),
         create(
@@ -137,6 +142,7 @@ def _address(
                     "elastic_ip": str(address.elastic_ip),
                     "allocation_id": allocation,
                     "private_ip_address": private,
+                    **_SHORT_PAUSE,
                 },
                 f"{address.elastic_ip} leads from outside to {private}",
             )

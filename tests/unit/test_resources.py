@@ -58,6 +58,14 @@ def test_the_aws_agents_get_time_and_are_asked_seldom() -> None:
     assert operations[6] == "interval=60s"
 
 
+def test_pauses_are_short_but_imds_gets_its_time() -> None:
+    [vip, _] = plan(spec(Address(PRIVATE)))
+    assert "api_delay=1" in vip.argv
+    vip, _, elastic = plan(spec(Address(PRIVATE, elastic_ip=ELASTIC)))
+    assert not [word for word in vip.argv if word.startswith("api_delay")]
+    assert "api_delay=1" in elastic.argv
+
+
 def test_parameters_follow_the_metadata_not_a_version() -> None:
     wanted = spec(Address(PRIVATE, elastic_ip=ELASTIC))
     assert not [w for command in plan(wanted) for w in command.argv if w.startswith("auth_type")]
