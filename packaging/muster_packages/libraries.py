@@ -14,10 +14,10 @@ from muster_packages.errors import PackagingError
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
-# Never imported on a node: sources of extension modules, type stubs, tests, command line tools,
-# and boto3's resource descriptions (musterd uses clients).
+# Never imported on a node: sources of extension modules, type stubs, tests, command line tools;
+# boto3's own layer (musterd uses botocore, `muster image` runs on a workstation).
 UNUSED_FILES = ("*.pyx", "*.pxd", "*.pxi", "*.c", "*.h", "*.pyi", "*.hash")
-UNUSED_FOLDERS = ("bin", "boto3/data", "boto3/examples", "cffi/recompiler", "propcache/tests")
+UNUSED_FOLDERS = ("bin", "boto3", "boto3-*", "s3transfer", "s3transfer-*", "propcache/tests")
 
 
 def pip_options() -> list[str]:
@@ -118,8 +118,9 @@ def _strip(tree: Path) -> None:
 
 
 def _drop_unused(tree: Path) -> None:
-    for folder in UNUSED_FOLDERS:
-        shutil.rmtree(tree / folder, ignore_errors=True)
+    for pattern in UNUSED_FOLDERS:
+        for folder in tree.glob(pattern):
+            shutil.rmtree(folder)
     for pattern in UNUSED_FILES:
         for path in tree.rglob(pattern):
             path.unlink()
