@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from musterd import course, discovery, identity, trust
+from musterd import assembly, course, discovery, identity, trust
 from musterd.course import Action
 from musterd.errors import (
     HelperError,
@@ -128,7 +128,8 @@ class Actions:
     async def _survey(self, k: Knowledge) -> Outcome:
         decree = course.decree_of(k)
         about = _identity_of(k, decree) if decree is not None else None
-        k.facts_stale = False  # what changes from here on is for the next survey
+        # What changes from here on is for the next survey.
+        k.facts_stale = k.facts_assumed = False
         facts = await self._reach.helper.survey(SurveyParams(about, k.tags or Tags()))
         return lambda k: setattr(k, "facts", replace(facts, instance_id=k.own_id))
 
@@ -220,7 +221,9 @@ class Actions:
         pushed = self._reach.clock.monotonic() if step.verb is Verb.CONFIGURE else None
 
         def outcome(k: Knowledge) -> None:
-            k.facts_stale = True
+            if k.facts is not None:
+                k.facts = assembly.after(step.verb, k.facts)
+            k.facts_assumed = True
             k.progress = ""
             k.pushed = pushed if pushed is not None else k.pushed
 

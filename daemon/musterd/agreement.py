@@ -42,6 +42,14 @@ def formed_elsewhere(k: Knowledge) -> Hello | None:
     return next((hello for hello in said if hello.phase is Phase.FORMED and hello.uuid), None)
 
 
+def confirm(k: Knowledge, now: float) -> None:
+    """Remember the roster once two reads agree on it; a read of another roster starts anew."""
+    roster = k.candidates.roster
+    if k.confirmed != roster:
+        sure = discovery.confirmed(k.reads, peer_reads(k), roster, now)
+        k.confirmed = roster if sure else ()
+
+
 def peer_reads(k: Knowledge) -> dict[str, Read]:
     """Return the founders' own reads of EC2, on this node's clock."""
     return {
@@ -73,7 +81,7 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
         trouble = _peer_trouble(k, peer, heard, now)
         if trouble is not None:
             return trouble
-    if not discovery.confirmed(k.reads, peer_reads(k), found.roster, now):
+    if k.confirmed != found.roster:
         return Trouble(
             "waiting for a second read of EC2 that agrees with the first",
             cure="nothing to do; it follows within seconds",

@@ -62,7 +62,7 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         return
     forming = not k.formed
     if k.facts is None or k.facts_stale or forming:
-        yield Action("survey"), 0.0 if k.facts is None or k.facts_stale else SURVEY_EVERY
+        yield Action("survey"), 0.0 if _must_look(k, now) else SURVEY_EVERY
     if not k.trusted:
         yield Action("token"), 0.0
         return
@@ -71,6 +71,13 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     for peer in peers(k):
         yield Action("greet", peer), GREET_FORMING if forming else GREET_FORMED
     yield from _founding(k, now)
+
+
+def _must_look(k: Knowledge, now: float) -> bool:
+    """Tell whether the node is to be looked at now: at once, or because nothing else is to do."""
+    if k.facts is None or k.facts_stale:
+        return True
+    return k.facts_assumed and k.step is None and plan(k, now).step is None
 
 
 def _first_read_after(k: Knowledge) -> float:

@@ -34,7 +34,7 @@ from musterd.election.types import (
 from musterd.errors import MusterError, StoreError
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
-from musterd.model import Phase
+from musterd.model import CorosyncConfig, Phase
 from musterd.peer_wire import Hello
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
 from musterd.settings import public
@@ -73,6 +73,7 @@ class Engine:
         record = self._load()
         self._k = Knowledge(
             election=machine.start("", record.durable),
+            proofs=dict(record.proofs),
             formed=record.formed,
             since=self._wall(),
             started=self._now(),
@@ -153,12 +154,17 @@ class Engine:
         if action.kind == "step":
             self._k.step = None
         if isinstance(outcome, MusterError):
+            if action.key in HELPER:
+                self._k.facts_stale = True  # nobody knows how far it came
             self._k.attempts[action.key].failures += 1
             self._trouble(action.key, outcome, fatal=self._actions.is_fatal(outcome))
             return
         self._k.attempts[action.key].failures = 0
         if self._k.troubles.pop(action.key, None) is not None:
-            self.journal.add("finding", f"{action.key} works again", self._k.outlook.phase)
+            if action.kind == "greet":
+                self._say("peer", f"{action.target} answers")
+            else:
+                self._say("finding", f"{action.key} works again")
         outcome(self._k)
 
     # --- the election -----------------------------------------------------------------------
@@ -170,6 +176,7 @@ class Engine:
         if not self._k.election.own_id:
             self._k.election = replace(self._k.election, own_id=self._k.own_id)
         now = self._now()
+        agreement.confirm(self._k, now)
         view = agreement.view(self._k, now)
         if view != self._k.election.view:
             chance = self._world.random
@@ -180,7 +187,9 @@ class Engine:
     def _step(self, event: PeersSeen | PeerSaid | Tick) -> None:
         self._k.election, effects = machine.step(self._k.election, event)
         for effect in effects:
-            if isinstance(effect, Persist) and not self._save(Record(effect.durable)):
+            if isinstance(effect, Persist) and not self._save(
+                Record(effect.durable, proofs=dict(self._k.proofs))
+            ):
                 return  # what is not durable must not be said
             self._effect(effect)
 
@@ -194,7 +203,9 @@ class Engine:
                 self._say("election", f"this node leads term {term} no longer")
             case Founded(decree=decree):
                 names = ", ".join(member.name for member in decree.members)
-                self._k.facts_stale = True
+                facts = self._k.facts
+                # Nothing on the node can be this cluster's yet, unless there is something.
+                self._k.facts_stale = facts is None or facts.corosync is not CorosyncConfig.ABSENT
                 self._say("election", f"decided: cluster {decree.uuid} of {names}")
 
     def _send(self, to: str, message: Message) -> None:
@@ -220,7 +231,7 @@ class Engine:
         if durable.decided is None:
             return
         kept = Durable(durable.term, durable.voted_for, None, replace(durable.decided, seed=""))
-        if self._save(Record(kept, formed=True)):
+        if self._save(Record(kept, formed=True, proofs=dict(self._k.proofs))):
             self._k.formed = True
             self._k.election = machine.start(self._k.own_id, kept)
             self._say("election", f"cluster {durable.decided.uuid} is formed")
@@ -260,7 +271,8 @@ class Engine:
         trouble = Trouble(error.what, error.why, error.cure, fatal)
         if self._k.troubles.get(topic) != trouble:
             self._k.troubles[topic] = trouble
-            self.journal.add("finding", trouble.sentence, self._k.outlook.phase, topic=topic)
+            kind = "peer" if topic.startswith("greet:") else "finding"
+            self.journal.add(kind, trouble.sentence, self._k.outlook.phase, topic=topic)
 
     def _say(self, kind: str, sentence: str) -> None:
         self.journal.add(kind, sentence, self._k.outlook.phase)

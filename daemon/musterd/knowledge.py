@@ -66,7 +66,9 @@ class Knowledge:
     reads: tuple[Read, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)
     facts: NodeFacts | None = None
-    facts_stale: bool = True
+    facts_stale: bool = True  # look again before doing anything
+    facts_assumed: bool = False  # what the last step made true; look again before `formed`
+    confirmed: tuple[str, ...] = ()  # the roster that two reads of EC2 agreed on
     cluster: ClusterState | None = None
     quorate_since: float | None = None
     step: Step | None = None  # being performed by the helper now

@@ -84,6 +84,8 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
     if k.step is not None:
         doing = k.progress or k.step.why
         return Outlook(Phase.FOUNDING, f"{k.step.verb}: {doing}", "nothing to do")
+    if todo.step is not None:
+        return Outlook(Phase.FOUNDING, f"{todo.step.verb}: {todo.step.why}", "nothing to do")
     waiting = todo.waiting_for or unverified(k, now)
     reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
     return Outlook(Phase.FOUNDING, reason, "nothing to do")
@@ -154,7 +156,7 @@ def may_say_formed(k: Knowledge, now: float) -> bool:
     decree = course.decree_of(k)
     if decree is None or k.formed or k.settings is None or k.facts is None:
         return False
-    if course.plan(k, now) != Plan():
+    if k.facts_stale or k.facts_assumed or course.plan(k, now) != Plan():
         return False
     if course.conductor(k):
         return not unverified(k, now)

@@ -55,7 +55,8 @@ class Hello:
     uuid: str  # of the decree this node knows to be decided, "" before
     facts: NodeFacts | None  # None until the first survey
     online: tuple[str, ...]  # names this node's Pacemaker counts as online
-    proofs: dict[str, str]  # fencing proven from here: member instance id -> how
+    # fencing proven from here: member's instance id -> how, and when (seconds since 1970)
+    proofs: dict[str, tuple[str, float]]
     holds: tuple[str, ...]  # floating addresses this node's kernel has
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
 

@@ -1,7 +1,7 @@
 """What the engine needs from the world: one Protocol a port, one adapter each, fakes in tests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from musterd.election.types import Durable, Message
@@ -110,10 +110,11 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """Everything durable: the election's part, and whether the cluster was formed."""
+    """Everything durable: the election's part, whether the cluster was formed, what was proven."""
 
     durable: Durable
     formed: bool = False
+    proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
 
 
 class Store(Protocol):

@@ -43,7 +43,7 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         uuid=decree.uuid if decree is not None else "",
         facts=k.facts,
         online=k.cluster.online if k.cluster is not None else (),
-        proofs={peer: how for peer, (how, _) in k.proofs.items()},
+        proofs=k.proofs,
         holds=k.holds,
         reaches=k.reaches,
     )
@@ -184,9 +184,19 @@ def _fencing(k: Knowledge) -> FencingStatus:
         map={m.name: m.instance_id for m in decree.members},
         proved=tuple(
             ProofStatus(names.get(peer, peer), how, rfc3339(at))
-            for peer, (how, at) in sorted(k.proofs.items())
+            for peer, (how, at) in sorted(_proofs(k).items())
         ),
     )
+
+
+def _proofs(k: Knowledge) -> dict[str, tuple[str, float]]:
+    """Return for each member the latest proof that somebody else can fence it."""
+    latest: dict[str, tuple[str, float]] = {}
+    for told in (k.proofs, *(heard.hello.proofs for heard in k.heard.values())):
+        for peer, (how, at) in told.items():
+            if peer not in latest or latest[peer][1] < at:
+                latest[peer] = (how, at)
+    return latest
 
 
 def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
