@@ -21,8 +21,8 @@ from musterd.model import CorosyncConfig
 _SETUP_TIMEOUT = 60.0  # seconds; half a second at rest
 # A link counts as up after two answered pings (corosync.conf(5), knet_pong_count), and Corosync
 # asks every token / 4: with the token EC2 wants, members first see each other after five seconds.
-# The time after which a silent link is down, token / 2, stays.
-_LINK = ("link", "ping_interval=500")  # milliseconds
+# The time after which a silent link is down stays token / 2; pcs wants it named beside the other.
+_PING_INTERVAL = 500  # milliseconds, at most
 
 
 def lay(host: Host, params: LayParams) -> Done:
@@ -78,7 +78,9 @@ def _corosync_conf(host: Host, identity: Identity) -> bytes:
     nodes = [
         word for member in identity.members for word in (member.name, f"addr={member.address}")
     ]
-    options = ["transport", "knet", *_LINK, "totem", f"token={identity.token_ms}"]
+    token = identity.token_ms
+    link = [f"ping_interval={min(_PING_INTERVAL, token // 4)}", f"ping_timeout={token // 2}"]
+    options = ["transport", "knet", "link", *link, "totem", f"token={token}"]
     with host.scratch() as folder:
         target = folder / "corosync.conf"
         output = ["--corosync_conf", str(target)]  # local mode: contacts nobody
