@@ -6,7 +6,6 @@ from pydantic import TypeAdapter
 
 from muster.api import STATUS_FILE, Status
 from musterd.adapters.atomic import replace_file
-from musterd.errors import StoreError
 
 _STATUS = TypeAdapter(Status)
 
@@ -21,16 +20,7 @@ class StatusFile:
         """Replace the file.
 
         Raises:
-            StoreError: it could not be written; the old one is still there.
+            OSError: it could not be written; the old one is still there.
         """
-        content = _STATUS.dump_json(status) + b"\n"
-        try:
-            folder = self._path.parent.stat()
-            replace_file(self._path, content, 0o640, group=folder.st_gid)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {self._path}",
-                why=error.strerror or type(error).__name__,
-                cure=f"`ls -ld {self._path.parent}` should show musterd:muster; "
-                "`systemctl restart musterd` makes the folder anew",
-            ) from error
+        group = self._path.parent.stat().st_gid
+        replace_file(self._path, _STATUS.dump_json(status) + b"\n", 0o640, group=group)
