@@ -51,7 +51,7 @@ def test_members_see_each_other_soon_whatever_the_token(node: FakeNode) -> None:
     lay(node.host(), LAY)
     [setup] = node.ran("pcs", "cluster", "setup")
     link = setup[setup.index("link") + 1 : setup.index("totem")]
-    assert link == ["ping_interval=500", "ping_timeout=5000"]  # pcs takes neither alone
+    assert link == ("ping_interval=500", "ping_timeout=5000")  # pcs takes neither alone
 
 
 def test_a_second_run_changes_nothing_and_runs_no_pcs(node: FakeNode) -> None:
