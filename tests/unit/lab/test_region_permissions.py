@@ -1,6 +1,5 @@
 """What a node may do: the policy that the project ships, evaluated against a region."""
 
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from muster_lab.region import Policy, PolicyError, Region
-from muster_lab.region.policy import Resource
+from muster_lab.region.policy import Resource, fill
 
 from .conftest import Aws
 
@@ -22,13 +21,7 @@ SHIPPED = Path(__file__).parents[3] / "packaging" / "aws" / "node-policy.json"
 @pytest.fixture
 def policy() -> Policy:
     text = SHIPPED.read_text(encoding="utf-8")
-    for placeholder, value in (
-        ("REGION", "eu-west-1"),
-        ("ACCOUNT", "123456789012"),
-        ("NAME", "web"),
-    ):
-        text = text.replace(placeholder, value)
-    return Policy(json.loads(text))
+    return Policy(fill(text, region="eu-west-1", account="123456789012", cluster="web"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""EC2 actions on what the VPC is made of: subnets, groups, routes, zones; and images, volumes."""
+"""EC2 actions on what the VPC is made of: subnets, groups, routes, zones."""
 
 from ipaddress import IPv4Network
 from typing import Any
@@ -8,7 +8,7 @@ from .errors import AwsError, invalid_value
 from .estate import Estate
 from .filters import Values, keep
 from .imds_tree import zone_id
-from .model import ACCOUNT, Image, Route, RouteTable, State, Subnet
+from .model import ACCOUNT, Route, RouteTable, State, Subnet
 from .query import Answer, Params
 from .request import Action, Request
 
@@ -169,43 +169,6 @@ async def describe_availability_zones(request: Request) -> Answer:
     }
 
 
-async def describe_images(request: Request) -> Answer:
-    """DescribeImages: what instances can be launched from."""
-    images = request.seen.images
-    named = request.params.get("ImageIds", [])
-    for wanted in named:
-        if wanted not in images:
-            raise AwsError("InvalidAMIID.NotFound", f"The image id '[{wanted}]' does not exist")
-    fields: dict[str, Values[Image]] = {
-        "image-id": lambda one: [one.image_id],
-        "name": lambda one: [one.name],
-        "state": lambda _: ["available"],
-    }
-    chosen = [one for one in images.values() if not named or one.image_id in named]
-    chosen = keep(chosen, request.params.get("Filters", []), fields, lambda _: {})
-    return {
-        "Images": [
-            {
-                "ImageId": one.image_id,
-                "Name": one.name,
-                "Architecture": "x86_64",
-                "ImageType": "machine",
-                "OwnerId": ACCOUNT,
-                "Public": False,
-                "RootDeviceName": "/dev/xvda",
-                "RootDeviceType": "ebs",
-                "State": "available",
-                "VirtualizationType": "hvm",
-                "EnaSupport": True,
-                "BootMode": "uefi-preferred",
-                "ImdsSupport": "v2.0",
-                "Tags": [],
-            }
-            for one in chosen
-        ]
-    }
-
-
 def _route_table(estate: Estate, wanted: str) -> RouteTable:
     if wanted != estate.route_table.route_table_id:
         raise AwsError(
@@ -293,7 +256,6 @@ ACTIONS: dict[str, Action] = {
     "CreateRoute": create_route,
     "DeleteRoute": delete_route,
     "DescribeAvailabilityZones": describe_availability_zones,
-    "DescribeImages": describe_images,
     "DescribeRegions": describe_regions,
     "DescribeRouteTables": describe_route_tables,
     "DescribeSecurityGroups": describe_security_groups,

@@ -87,6 +87,10 @@ def _resources(estate: Estate) -> Iterator[Tagged]:
         yield Tagged(subnet.subnet_id, "subnet", subnet.tags)
     for volume in estate.volumes.values():
         yield Tagged(volume.volume_id, "volume", volume.tags)
+    for image in estate.images.values():
+        yield Tagged(image.image_id, "image", image.tags)
+    for snapshot in estate.snapshots.values():
+        yield Tagged(snapshot.snapshot_id, "snapshot", snapshot.tags)
     yield Tagged(estate.route_table.route_table_id, "route-table", estate.route_table.tags)
 
 

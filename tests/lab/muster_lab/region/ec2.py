@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from .actions_elastic import ACTIONS as ELASTIC_ACTIONS
+from .actions_images import ACTIONS as IMAGE_ACTIONS
 from .actions_instances import ACTIONS as INSTANCE_ACTIONS
 from .actions_interfaces import ACTIONS as INTERFACE_ACTIONS
 from .actions_network import ACTIONS as NETWORK_ACTIONS
@@ -16,12 +17,14 @@ from .lifecycle import Lifecycle
 from .permissions import Permissions
 from .query import Params, parse, render, service_model
 from .request import Action, Request
+from .services import Services
 
 ACTIONS: Mapping[str, Action] = {
     **INSTANCE_ACTIONS,
     **INTERFACE_ACTIONS,
     **ELASTIC_ACTIONS,
     **NETWORK_ACTIONS,
+    **IMAGE_ACTIONS,
     **TAG_ACTIONS,
     **VOLUME_ACTIONS,
 }
@@ -34,9 +37,17 @@ class Ec2:
         estate: what there is.
         lifecycle: moves instances.
         permissions: who may do what.
+        services: S3 and IAM, which imports ask.
     """
 
-    def __init__(self, estate: Estate, lifecycle: Lifecycle, permissions: Permissions) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        lifecycle: Lifecycle,
+        permissions: Permissions,
+        services: Services,
+    ) -> None:
+        self._services = services
         self._permissions = permissions
         self._estate = estate
         self._lifecycle = lifecycle
@@ -61,7 +72,9 @@ class Ec2:
             seen = seen.as_of(effect.lag)
         if effect.omit:
             seen = seen.without(effect.omit)
-        request = Request(action, params, caller, self._estate, seen, self._lifecycle)
+        request = Request(
+            action, params, caller, self._estate, seen, self._lifecycle, self._services
+        )
         return render(action, await handle(request))
 
     def _rehearse(self, params: Params) -> None:

@@ -24,7 +24,6 @@ from .ec2 import Ec2, subject
 from .errors import AwsError
 from .estate import Estate
 from .faults import Effect, Faults
-from .permissions import Permissions
 from .query import render_error
 from .services import Services
 
@@ -82,7 +81,7 @@ class Endpoint:
         estate: for clock and region.
         ec2: our own model.
         credentials: whose key is whose.
-        permissions: who may do what.
+        services: those that are not EC2.
         faults: rules that may hit a request.
         calls: where requests are recorded.
     """
@@ -92,7 +91,7 @@ class Endpoint:
         estate: Estate,
         ec2: Ec2,
         credentials: Credentials,
-        permissions: Permissions,
+        services: Services,
         faults: Faults,
         calls: CallLog,
     ) -> None:
@@ -101,7 +100,7 @@ class Endpoint:
         self._credentials = credentials
         self._faults = faults
         self._calls = calls
-        self._services = Services(permissions)
+        self._services = services
         # TLS connections end only with the peer's answer, which a client that is gone never sends.
         self.transports: WeakSet[asyncio.Transport] = WeakSet()
 

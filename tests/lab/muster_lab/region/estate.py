@@ -16,12 +16,14 @@ from .model import (
     IMAGES,
     ElasticAddress,
     Image,
+    ImportTask,
     Instance,
     Interface,
     Layout,
     MetadataOptions,
     Route,
     RouteTable,
+    Snapshot,
     Subnet,
     Volume,
 )
@@ -69,9 +71,13 @@ class Estate:
         region: such as `eu-west-1`.
         layout: addresses and blocks.
         clock: where the time of day comes from.
+        import_seconds: how long the import of a disk takes.
     """
 
-    def __init__(self, region: str, layout: Layout, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, region: str, layout: Layout, clock: Clock = utc_now, import_seconds: float = 5.0
+    ) -> None:
+        self.import_seconds = import_seconds
         self.region = region
         self.layout = layout
         self.clock = clock
@@ -81,6 +87,8 @@ class Estate:
         self.instances: dict[str, Instance] = {}
         self.elastic: dict[str, ElasticAddress] = {}
         self.volumes: dict[str, Volume] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.imports: dict[str, ImportTask] = {}
         self.launches: dict[str, tuple[Launch, list[str]]] = {}
         self.subnets = {
             subnet.subnet_id: subnet
@@ -100,6 +108,7 @@ class Estate:
         past = copy.copy(self)
         past.instances = copy.deepcopy(self.instances)
         past.elastic = copy.deepcopy(self.elastic)
+        past.snapshots = copy.deepcopy(self.snapshots)
         past.volumes = copy.deepcopy(self.volumes)
         past.route_table = copy.deepcopy(self.route_table)
         past._past = deque()

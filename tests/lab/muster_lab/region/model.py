@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 ACCOUNT = "123456789012"
 
@@ -74,22 +75,38 @@ class Timing:
 
     Attributes:
         start: from `pending` to the boot.
+        imports: how long the import of a disk takes.
         stop: from the request to stop until `stopped`, at least.
         credentials: how long the keys of a role are good.
     """
 
     start: float = 1.0
     stop: float = 2.0
+    imports: float = 5.0
     credentials: float = 6 * 3600.0
 
 
 @dataclass(frozen=True)
 class Image:
-    """What an instance may be launched from."""
+    """What an instance may be launched from.
+
+    Attributes:
+        image_id: its id.
+        name: unique in the account.
+        stock: see `ports.Machine`.
+        snapshot_id: of its root disk, if it was registered from one.
+        created: when it was registered.
+        attributes: what it was registered with, in the shape it is described.
+        tags: of the image.
+    """
 
     image_id: str
     name: str
     stock: bool
+    snapshot_id: str | None = None
+    created: datetime | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 IMAGES = (
@@ -184,6 +201,46 @@ class ElasticAddress:
     association_id: str | None = None
     interface_id: str | None = None
     private: IPv4Address | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Snapshot:
+    """A copy of a disk; `size` is in GiB."""
+
+    snapshot_id: str
+    size: int
+    started: datetime
+    description: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ImportTask:
+    """The import of a disk image from S3.
+
+    Attributes:
+        task_id: its id.
+        kind: disk format.
+        bucket: where the image is.
+        key: where in the bucket.
+        size: of the object in bytes; None if there is none, which the task finds out late.
+        started: when it was asked for.
+        description: the caller's.
+        snapshot_id: what it made, once it is through.
+        share: of its time that had passed when it was last looked at.
+        tags: of the task.
+    """
+
+    task_id: str
+    kind: str
+    bucket: str
+    key: str
+    size: int | None
+    started: datetime
+    description: str
+    snapshot_id: str | None = None
+    share: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
 
 

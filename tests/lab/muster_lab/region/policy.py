@@ -5,6 +5,7 @@ needed, for each resource that the call names; a condition on a key that the req
 hold. A document with elements that are not understood here is refused, never half obeyed.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,21 @@ class Resource:
 
 
 EVERYTHING = Resource("*", {})
+
+
+def fill(text: str, *, region: str, account: str, cluster: str) -> Mapping[str, Any]:
+    """Read the node's policy as shipped, with its placeholders REGION, ACCOUNT and NAME filled in.
+
+    Raises:
+        ValueError: it is no JSON.
+        TypeError: it is no JSON object.
+    """
+    for placeholder, value in (("REGION", region), ("ACCOUNT", account), ("NAME", cluster)):
+        text = re.sub(rf"\b{placeholder}\b", value, text)
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise TypeError("a policy is a JSON object")
+    return document
 
 
 def like(value: str, pattern: str) -> bool:

@@ -24,6 +24,7 @@ from .imds import MetadataService
 from .lifecycle import Lifecycle
 from .model import IMAGES, Instance, Layout, MetadataOptions, Timing
 from .permissions import Permissions
+from .services import Services
 from .tls import ensure_ca, server_context
 
 if TYPE_CHECKING:
@@ -83,16 +84,17 @@ class Region:
         self.ca_certificate = ensure_ca(ca_directory)
         self.faults = Faults(seed=seed)
         self.calls = CallLog()
-        self.estate = Estate(region, self.layout, clock)
+        self.estate = Estate(region, self.layout, clock, timing.imports)
         self.lifecycle = Lifecycle(self.estate, machines, timing)
         self.credentials = Credentials(clock, timing.credentials)
         self.permissions = Permissions(self.estate)
-        self._ec2 = Ec2(self.estate, self.lifecycle, self.permissions)
+        services = Services(self.permissions)
+        self._ec2 = Ec2(self.estate, self.lifecycle, self.permissions, services)
         self._endpoint = Endpoint(
             self.estate,
             self._ec2,
             self.credentials,
-            self.permissions,
+            services,
             self.faults,
             self.calls,
         )

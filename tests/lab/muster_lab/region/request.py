@@ -7,6 +7,7 @@ from .credentials import Caller
 from .estate import Estate
 from .lifecycle import Lifecycle
 from .query import Answer, Params
+from .services import Services
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Request:
         estate: the region as it is: what changes go to.
         seen: the region as a read may see it (late or incomplete when a fault says so).
         lifecycle: moves instances.
+        services: what EC2 itself asks of S3 and IAM.
     """
 
     action: str
@@ -28,6 +30,7 @@ class Request:
     estate: Estate
     seen: Estate
     lifecycle: Lifecycle
+    services: Services
 
 
 Action = Callable[[Request], Awaitable[Answer]]

@@ -56,6 +56,37 @@ class Services:
         async with self._lock:
             return await asyncio.to_thread(self._moto, request, body)
 
+    async def has_role(self, name: str) -> bool:
+        """Whether IAM has a role of that name."""
+
+        def look() -> bool:
+            roles = self._backend("iam").roles.values()
+            return any(role.name == name for role in roles)
+
+        async with self._lock:
+            return await asyncio.to_thread(look)
+
+    async def object_size(self, bucket: str, key: str) -> int | None:
+        """The size in bytes of an object in S3; None if there is no such object."""
+
+        def look() -> int | None:
+            backend = self._backend("s3")
+            if bucket not in backend.buckets:
+                return None
+            found = backend.get_object(bucket, key)
+            return None if found is None else int(found.size)
+
+        async with self._lock:
+            return await asyncio.to_thread(look)
+
+    def _backend(self, service: str) -> Any:
+        """What moto holds of a service that is not bound to a region."""
+        from moto.backends import get_backend
+
+        self._moto_application()
+        backends: Any = get_backend(service)  # type: ignore[call-overload]
+        return backends[ACCOUNT]["aws"]
+
     def _moto(self, request: web.Request, body: bytes) -> web.Response:
         from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -78,11 +109,14 @@ class Services:
 
     def _moto_application(self) -> WsgiApplication:
         if self._application is None:
+            from moto.moto_api._internal.models import moto_api_backend
             from moto.moto_server.werkzeug_app import (
                 DomainDispatcherApplication,
                 create_backend_app,
             )
 
+            # moto's memory belongs to the process: what an earlier region left is forgotten.
+            moto_api_backend.reset()
             self._application = DomainDispatcherApplication(create_backend_app)
         return self._application
 
