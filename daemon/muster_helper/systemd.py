@@ -111,6 +111,17 @@ def stop(run: Runner, names: Sequence[str], timeout: float) -> None:
     _job(run, "stop", names, timeout)
 
 
+def end(run: Runner, name: str) -> None:
+    """Begin to stop a unit and kill all its processes, so that it is not started again.
+
+    Raises:
+        HelperError: systemd refused to stop it.
+    """
+    _job(run, "stop", ["--no-block", name], _ASK)
+    # Nothing is left to kill when it stopped at once: then systemctl's complaint says no more.
+    run(["systemctl", "kill", "--kill-who=all", "--signal=SIGKILL", name], timeout=_ASK)
+
+
 def _call(
     run: Runner,
     method: str,

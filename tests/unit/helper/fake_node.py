@@ -157,11 +157,12 @@ class FakeNode:
         return played if isinstance(played, Ran) else Ran(0, played or "", "")
 
     def _systemctl(self, words: list[str], _: bytes) -> str:
-        verb, names = words[0], words[1:]
+        verb, names = words[0], [word for word in words[1:] if not word.startswith("-")]
         if verb == "show":
-            return "\n".join(self._unit(name) for name in names[1:])
+            return "\n".join(self._unit(name) for name in names)
+        after = {"start": "active", "stop": "inactive", "kill": "failed"}[verb]
         for name in names:
-            self.units[name][1] = "active" if verb == "start" else "inactive"
+            self.units[name][1] = "deactivating" if "--no-block" in words else after
         return ""
 
     def _unit(self, name: str) -> str:

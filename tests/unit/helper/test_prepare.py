@@ -22,6 +22,24 @@ def test_the_stub_is_stopped_disabled_and_removed(stock: FakeNode) -> None:
     assert stock.units["pacemaker.service"][1:] == ["inactive", "disabled"]
 
 
+def test_only_the_stubs_pacemaker_is_killed_and_only_if_it_runs(stock: FakeNode) -> None:
+    """It would not stop before it has a DC; killed while it stops, it is not started again."""
+    prepare(stock.host(), PARAMS)
+    [kill] = stock.ran("systemctl", "kill")
+    assert kill[-1] == "pacemaker.service"
+    assert stock.calls[stock.calls.index(kill) - 1] == (
+        *("systemctl", "stop", "--no-block", "pacemaker.service"),
+    )
+
+
+def test_a_stub_that_never_ran_is_only_removed(stock: FakeNode) -> None:
+    for name in ("corosync", "pacemaker"):
+        stock.units[f"{name}.service"] = ["loaded", "inactive", "disabled"]
+    prepare(stock.host(), PARAMS)
+    assert not (stock.root / "etc/corosync/corosync.conf").exists()
+    assert {call[:2] for call in stock.calls} == {("systemctl", "show")}
+
+
 def test_a_second_run_changes_nothing(stock: FakeNode) -> None:
     prepare(stock.host(), PARAMS)
     before = stock.snapshot()
@@ -60,6 +78,7 @@ def test_a_foreign_cluster_is_left_alone(stock: FakeNode) -> None:
     prepare(stock.host(), PARAMS)
     assert (stock.root / "etc/corosync/corosync.conf").exists()
     assert stock.units["pacemaker.service"][1:] == ["active", "enabled"]
+    assert {call[:2] for call in stock.calls} == {("systemctl", "show")}
 
 
 def test_pcsd_is_enabled_and_started_but_never_stopped(node: FakeNode) -> None:
