@@ -308,12 +308,31 @@ def _decided(state: State, sender: str, decided: Decided, now: float) -> Result:
     if state.own_id not in decided.decree.roster or sender not in decided.decree.roster:
         return state, []
     if state.durable.decided is None:
-        state = replace(state, durable=replace(state.durable, decided=decided.decree))
+        if _outdated(state, decided.decree):
+            return state, []
+        state = _learn(state, decided.decree)
     if decided.term > state.durable.term:
         state = _bump(state, decided.term)
     if decided.term == state.durable.term and not leads(state):
         state = _follow(state, leader=sender, deadline=now + PATIENCE)
     return state, []
+
+
+def _outdated(state: State, decree: Decree) -> bool:
+    """Tell whether this node has since accepted another decree than the one said to be decided.
+
+    It did accept that one, and later another roster's, from a leader that had heard everybody
+    who is left: only somebody terminated can have known of the decision, and nobody acts on it.
+    """
+    held = state.durable.accepted
+    return held is not None and held.decree != decree
+
+
+def _learn(state: State, decree: Decree) -> State:
+    """Remember the decision; what was voted for another roster makes no leader of this one."""
+    if electorate(state) != decree.roster:
+        state = _follow(state, leader="", deadline=None)
+    return replace(state, durable=replace(state.durable, decided=decree))
 
 
 # --- leading ----------------------------------------------------------------------------------
