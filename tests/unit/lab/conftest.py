@@ -88,6 +88,7 @@ class Aws:
     access_key: str = ADMIN_KEY
     secret_key: str = ADMIN_SECRET
     token: str | None = None
+    clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         layout = self.region.layout
@@ -127,11 +128,9 @@ class Aws:
 
     async def call(self, service: str, action: str, **params: Any) -> Any:
         def run() -> Any:
-            client = self.client(service)
-            try:
-                return getattr(client, action)(**params)
-            finally:
-                client.close()
+            if service not in self.clients:
+                self.clients[service] = self.client(service)
+            return getattr(self.clients[service], action)(**params)
 
         return await asyncio.to_thread(run)
 

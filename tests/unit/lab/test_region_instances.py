@@ -218,6 +218,20 @@ async def test_a_reboot_keeps_running_and_boots_again(
     assert machines.asked[-2:] == [("power_off", instance_id), ("boot", instance_id)]
 
 
+async def test_a_forced_stop_does_not_wait_for_a_slow_reboot(
+    aws: Aws, region: Region, running: Running, machines: RecordingMachines
+) -> None:
+    (instance_id,) = await running()
+    machines.gate.clear()
+    await aws.ec2("reboot_instances", InstanceIds=[instance_id])
+    await aws.ec2("stop_instances", InstanceIds=[instance_id], Force=True)
+    assert machines.asked[1:] == [("power_off", instance_id), ("crash", instance_id)]
+    machines.gate.set()
+    await region.settled(instance_id)
+    assert await state(aws, instance_id) == "stopped"
+    assert machines.booted == {}
+
+
 async def test_what_guests_do_by_themselves(
     aws: Aws, region: Region, running: Running, machines: RecordingMachines
 ) -> None:

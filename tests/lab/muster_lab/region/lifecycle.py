@@ -97,13 +97,13 @@ class Lifecycle:
         self._follow(instance, partial(self._boot, instance, failed=State.STOPPED))
 
     def stop(self, instance: Instance, *, force: bool) -> None:
-        """StopInstances for one; `force` also hurries a graceful stop that is under way.
+        """StopInstances for one; `force` also hurries what is under way.
 
         Raises:
             AwsError: IncorrectInstanceState for an instance that is on its way up or gone.
         """
         check(instance, "stopped")
-        if instance.state is State.STOPPING and force:
+        if force and instance.instance_id in self._tasks:
             self._kill(instance)
         if instance.state is not State.RUNNING:
             return
