@@ -153,7 +153,9 @@ class Actions:
         mine = tuple(item for item in listed if item.vpc_id in {"", node.vpc_id})
 
         def outcome(k: Knowledge) -> None:
-            k.candidates = discovery.candidates(mine, spec, node.instance_id, k.candidates.gone)
+            if k.settings is None or k.settings.spec != spec:
+                return  # asked for a spec that is no longer wanted
+            k.candidates = discovery.candidates(mine, spec, node.instance_id, k.candidates)
             k.reads = (*k.reads, Read(k.candidates.roster, at))[-KEPT_READS:]
 
         return outcome

@@ -15,9 +15,11 @@ STAGGER = 3.0  # seconds by which later instances of one launch delay their firs
 READ_EVERY = 10.0  # seconds between a node's own reads while forming
 STALE_AFTER = 60.0  # seconds after which a read confirms nothing any more
 
+_NOTHING = Candidates()
+
 
 def candidates(
-    instances: Iterable[Instance], spec: Spec, own_id: str, gone: frozenset[str] = frozenset()
+    instances: Iterable[Instance], spec: Spec, own_id: str, before: Candidates = _NOTHING
 ) -> Candidates:
     """Order the tagged instances and name the founders.
 
@@ -25,12 +27,15 @@ def candidates(
         instances: everything EC2 lists with the tag, terminated ones included.
         spec: the wanted cluster.
         own_id: this node; a list without it is a lagging answer.
-        gone: instances once seen terminated: an older answer does not bring them back.
+        before: what was known: an answer that leaves an instance out does not take it away, and
+            one that lags does not bring a terminated instance back.
     """
-    listed = tuple(instances)
-    gone |= {item.instance_id for item in listed if item.state is InstanceState.TERMINATED}
+    listed = {item.instance_id: item for item in (*before.instances, *instances)}
+    gone = before.gone | {
+        item.instance_id for item in listed.values() if item.state is InstanceState.TERMINATED
+    }
     alive = sorted(
-        (item for item in listed if item.instance_id not in gone),
+        (item for item in listed.values() if item.instance_id not in gone),
         key=lambda item: (item.created, item.instance_id),
     )
     if own_id not in {item.instance_id for item in alive}:

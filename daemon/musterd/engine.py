@@ -34,7 +34,7 @@ from musterd.election.types import (
 from musterd.errors import MusterError, StoreError
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
-from musterd.model import CorosyncConfig, Phase
+from musterd.model import Candidates, CorosyncConfig, Phase
 from musterd.peer_wire import Hello
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
 from musterd.settings import public
@@ -353,6 +353,9 @@ class Engine:
         if not self._k.formed:
             self._k.settings = None
             self._k.facts_stale = True
+            # Listed before under this name; only what EC2 called terminated stays known.
+            self._k.candidates = Candidates(gone=self._k.candidates.gone)
+            self._k.reads = ()
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""
