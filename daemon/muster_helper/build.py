@@ -62,15 +62,19 @@ def built(host: Host, params: ConfigureParams) -> tuple[tuple[str, ...], Path]:
 def _made(host: Host, seed: bytes, commands: Sequence[PcsCommand]) -> bytes:
     """Return the CIB these commands make of the seed, verified by Pacemaker.
 
-    Most of a pcs command is Python starting, so fencing and resources are made side by side, each
-    in a file of its own, and put together: a `resource create` only adds below <resources>.
+    Most of a pcs command is Python starting: plain options are set without it, and fencing and
+    resources are made side by side, each in a file of its own, and put together: a `resource
+    create` only adds below <resources>.
     """
-    resource_part = [c for c in commands if c.argv[:2] == ("resource", "create")]
-    other_part = [c for c in commands if c not in resource_part]
+    root = cib.parse(seed.decode())
+    for_pcs = [command for command in commands if not cib.set_pairs(root, command.argv)]
+    base = ElementTree.tostring(root)
+    resource_part = [c for c in for_pcs if c.argv[:2] == ("resource", "create")]
+    other_part = [c for c in for_pcs if c not in resource_part]
     with host.scratch() as folder, ThreadPoolExecutor(2) as pool:
         drafts = list(
             pool.map(
-                lambda part: _draft(host, folder / part[0], seed, part[1]),
+                lambda part: _draft(host, folder / part[0], base, part[1]),
                 (("fencing.xml", other_part), ("resources.xml", resource_part)),
             )
         )
@@ -90,9 +94,9 @@ def _made(host: Host, seed: bytes, commands: Sequence[PcsCommand]) -> bytes:
         return verified.read_bytes()
 
 
-def _draft(host: Host, draft: Path, seed: bytes, commands: Sequence[PcsCommand]) -> Path:
-    """Apply commands to a copy of the seed, one after the other, and return it."""
-    draft.write_bytes(seed)
+def _draft(host: Host, draft: Path, base: bytes, commands: Sequence[PcsCommand]) -> Path:
+    """Apply commands to a file that begins as `base`, one after the other, and return it."""
+    draft.write_bytes(base)
     for command in commands:
         host.say(f"configuration: {' '.join(command.argv[:3])}")
         must(

@@ -5,7 +5,7 @@ without, after the twenty of `dc-deadtime`. It is what `cibadmin --empty` prints
 members with equal packages write equal bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from xml.etree import ElementTree
 
@@ -38,12 +38,9 @@ def seed(host: Host) -> bytes:
         "type `cibadmin --empty` on this node",
     )
     root = parse(empty.out)
-    options = root.find("configuration/crm_config")
-    if options is None:
-        raise HelperError("cibadmin --empty printed no crm_config", refused=False)
-    holder = ElementTree.SubElement(options, "cluster_property_set", id=_ID)
-    for name, value in SEED_OPTIONS.items():
-        ElementTree.SubElement(holder, "nvpair", id=f"{_ID}-{name}", name=name, value=value)
+    if root.find("configuration") is not root[0]:
+        raise HelperError("cibadmin --empty printed no configuration", refused=False)
+    set_pairs(root, ["property", "set", *(f"{n}={v}" for n, v in SEED_OPTIONS.items())])
     ElementTree.indent(root)
     return ElementTree.tostring(root) + b"\n"
 
@@ -87,6 +84,35 @@ def unconfigured(root: ElementTree.Element) -> bool:
     )
 
 
+def set_pairs(root: ElementTree.Element, words: Sequence[str]) -> bool:
+    """Do what pcs does for a command that only sets `name=value` pairs, ids included.
+
+    Half a second of Python starting is much for a line of XML; crm_verify checks these as well.
+
+    Args:
+        root: the CIB, which is changed.
+        words: the command's arguments after the file.
+
+    Returns:
+        Whether it was such a command; any other is pcs's own.
+    """
+    if tuple(words[:2]) == ("property", "set"):
+        holder, pairs = _holder(root, ("crm_config", "cluster_property_set"), _ID), words[2:]
+    elif tuple(words[:3]) == ("resource", "defaults", "update"):
+        name = "rsc_defaults-meta_attributes"
+        holder, pairs = _holder(root, ("rsc_defaults", "meta_attributes"), name), words[3:]
+    else:
+        return False
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        for old in holder.findall(f"nvpair[@name='{name}']"):
+            holder.remove(old)
+        if value:  # an empty one takes the option away, as with pcs
+            identity = f"{holder.get('id')}-{name}"
+            ElementTree.SubElement(holder, "nvpair", id=identity, name=name, value=value)
+    return True
+
+
 def lacking(wanted: ElementTree.Element, live: ElementTree.Element) -> tuple[str, ...]:
     """Return what of `wanted` the live configuration lacks or has otherwise, as words.
 
@@ -106,6 +132,17 @@ def lacking(wanted: ElementTree.Element, live: ElementTree.Element) -> tuple[str
         elif _canonical(found) != _canonical(child):
             missing.append(f"{child.tag} {child.get('id')} is configured otherwise")
     return tuple(missing)
+
+
+def _holder(root: ElementTree.Element, path: tuple[str, str], identity: str) -> ElementTree.Element:
+    """Return the element that holds the pairs, made where there is none."""
+    section = root.find(f"configuration/{path[0]}")
+    if section is None:
+        section = ElementTree.SubElement(root[0], path[0])
+    holder = section.find(path[1])
+    if holder is None:
+        holder = ElementTree.SubElement(section, path[1], id=identity)
+    return holder
 
 
 def _is_seed(root: ElementTree.Element) -> bool:

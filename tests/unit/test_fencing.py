@@ -44,12 +44,12 @@ def test_three_nodes_need_no_delays() -> None:
 
 def test_two_nodes_get_delays_in_the_documented_proportion() -> None:
     properties, defaults, device = commands(spec(2))
-    assert "pcmk_delay_max=10" in device.argv
-    assert "priority-fencing-delay=20s" in properties.argv
+    assert "pcmk_delay_max=5" in device.argv
+    assert "priority-fencing-delay=10s" in properties.argv
     assert "priority=1" in defaults.argv  # or the priority delay would weigh nothing
 
 
-@pytest.mark.parametrize(("given", "twice"), [("15s", "30s"), (4, "8s"), ("2 fortnights", "20s")])
+@pytest.mark.parametrize(("given", "twice"), [("15s", "30s"), (4, "8s"), ("2 fortnights", "10s")])
 def test_the_priority_delay_follows_a_given_delay(given: Scalar, twice: str) -> None:
     properties, _, device = commands(spec(2, {"pcmk_delay_max": given}))
     assert f"priority-fencing-delay={twice}" in properties.argv

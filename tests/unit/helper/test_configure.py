@@ -1,6 +1,7 @@
 """`build` and `configure`: the spec's CIB, once, into a cluster nobody has configured."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 from fake_node import EMPTY_CIB, IDENTITY, LAY, SPEC, FakeNode
@@ -44,13 +45,28 @@ def test_one_pcs_command_for_each_element(running: FakeNode) -> None:
     edits = [call[3:6] for call in running.ran("pcs", "-f")]
     assert sorted(edits) == sorted(
         [
-            ("property", "set", "dc-deadtime="),
-            ("resource", "defaults", "update"),
             ("stonith", "create", "fence-web"),
             ("resource", "create", "privip-10-0-0-68"),
             ("resource", "create", "vip-10-0-0-68"),
         ]
     )
+
+
+def test_options_and_defaults_are_set_as_pcs_would(running: FakeNode) -> None:
+    build(running.host(), running.configure_params())
+    [built] = (running.root / "var/lib/muster-helper").glob("cib-*.xml")
+    root = ElementTree.parse(built).getroot()
+    options = root.find("configuration/crm_config/cluster_property_set")
+    assert options is not None
+    assert {pair.get("name"): pair.get("value") for pair in options} == {
+        "stonith-enabled": "true",
+        "stonith-timeout": "600s",
+        "priority-fencing-delay": "10s",
+    }
+    defaults = root.find("configuration/rsc_defaults/meta_attributes")
+    assert defaults is not None
+    assert defaults[0].get("id") == "rsc_defaults-meta_attributes-resource-stickiness"
+    assert len(root.findall("configuration/resources/primitive")) == 3
 
 
 def test_a_changed_spec_is_built_anew_and_the_old_one_dropped(running: FakeNode) -> None:
