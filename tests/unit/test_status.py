@@ -1,0 +1,144 @@
+"""What a person is told: the status follows from what the node knows, and nothing is made up."""
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from musterd.election import machine
+from musterd.election.types import Durable
+from musterd.helper_wire import Tags
+from musterd.knowledge import Heard, Knowledge, Trouble
+from musterd.model import (
+    ClusterResource,
+    ClusterState,
+    Decree,
+    Member,
+    Node,
+    Phase,
+    ResourceState,
+)
+from musterd.peer_wire import Hello
+from musterd.settings import load
+from musterd.spec import Address
+from musterd.status import hello_of, metrics_of, status_of
+
+OWN, PEER = "i-00000000000000001", "i-00000000000000002"
+NOW, WALL = 100.0, 1_767_225_600.0
+NODE = Node(
+    instance_id=OWN,
+    name="ip-10-0-0-11",
+    address="10.0.0.11",
+    zone="eu-west-1a",
+    region="eu-west-1",
+    vpc_id="vpc-1",
+    subnet_id="subnet-1",
+    subnet_cidr="10.0.0.0/24",
+    launch_index=0,
+)
+DECREE = Decree(
+    uuid="ab" * 16,
+    members=(Member(OWN, "ip-10-0-0-11", "10.0.0.11"), Member(PEER, "ip-10-0-0-12", "10.0.0.12")),
+    spec_digest="d",
+    seed="00" * 32,
+)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Knowledge:
+    """A founder that knows its decree and its peer, with one floating address wanted."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text('[[address]]\nprivate_ip = "10.0.0.100"\n')
+    settings = load(Tags(cluster="web", size=2), tmp_path / "absent", spec)
+    assert settings.spec.address == (Address(private_ip=IPv4Address("10.0.0.100")),)
+    return Knowledge(
+        election=machine.start(OWN, Durable(term=3, decided=DECREE)), node=NODE, settings=settings
+    )
+
+
+def cluster(holder: str) -> ClusterState:
+    return ClusterState(
+        dc="ip-10-0-0-12",
+        quorate=True,
+        online=("ip-10-0-0-11", "ip-10-0-0-12"),
+        offline=(),
+        resources=(
+            ClusterResource(
+                "vip-10-0-0-100", "ocf:heartbeat:IPaddr2", "g", ResourceState.STARTED, holder
+            ),
+        ),
+        failures=(),
+    )
+
+
+def peer_hello(k: Knowledge, **changes: object) -> Hello:
+    own = hello_of(k, NOW)
+    assert own is not None
+    told = {field: getattr(own, field) for field in own.__dataclass_fields__}
+    told |= {"instance_id": PEER, "name": "ip-10-0-0-12", "address": "10.0.0.12"}
+    return Hello(**{**told, **changes})
+
+
+def test_a_node_that_knows_nothing_says_so_and_invents_nothing() -> None:
+    blank = Knowledge(election=machine.start("", Durable()))
+    status = status_of(blank, NOW, WALL)
+    assert (status.phase, status.cluster.name, status.nodes) == (Phase.STARTING, "", ())
+    assert hello_of(blank, NOW) is None
+
+
+def test_an_address_agrees_only_when_pacemaker_ec2_and_the_kernel_say_the_same(
+    known: Knowledge,
+) -> None:
+    known.cluster = cluster("ip-10-0-0-12")
+    known.heard[PEER] = Heard(peer_hello(known, holds=("10.0.0.100",)), NOW)
+    known.holders = {"10.0.0.100": PEER}
+    [address] = status_of(known, NOW, WALL).addresses
+    assert (address.node, address.agrees) == ("ip-10-0-0-12", True)
+
+    known.holders = {"10.0.0.100": OWN}
+    [address] = status_of(known, NOW, WALL).addresses
+    assert not address.agrees
+    assert address.views["ec2"] == "ip-10-0-0-11"
+
+
+def test_an_address_in_two_kernels_names_both(known: Knowledge) -> None:
+    known.cluster = cluster("ip-10-0-0-12")
+    known.holds = ("10.0.0.100",)
+    known.heard[PEER] = Heard(peer_hello(known, holds=("10.0.0.100",)), NOW)
+    [address] = status_of(known, NOW, WALL).addresses
+    assert address.views["kernel"] == "ip-10-0-0-11, ip-10-0-0-12"
+    assert not address.agrees
+
+
+def test_the_latest_proof_by_anybody_is_shown_for_each_member(known: Knowledge) -> None:
+    known.proofs = {PEER: ("permissions", WALL - 60)}
+    known.heard[PEER] = Heard(peer_hello(known, proofs={OWN: ("permissions", WALL - 30)}), NOW)
+    proved = {proof.node: proof.at for proof in status_of(known, NOW, WALL).fencing.proved}
+    assert proved == {
+        "ip-10-0-0-11": "2025-12-31T23:59:30Z",
+        "ip-10-0-0-12": "2025-12-31T23:59:00Z",
+    }
+
+
+def test_a_peer_that_fell_silent_is_shown_with_the_reason_and_when_it_was_heard(
+    known: Knowledge,
+) -> None:
+    known.heard[PEER] = Heard(peer_hello(known), NOW - 40)
+    known.troubles[f"greet:{PEER}"] = Trouble("10.0.0.12 does not answer", "timeout")
+    peer = status_of(known, NOW, WALL).nodes[1]
+    assert peer.reason == "10.0.0.12 does not answer: timeout"
+    assert peer.last_heard == "2025-12-31T23:59:20Z"
+
+
+def test_the_hello_tells_the_seed_to_nobody(known: Knowledge) -> None:
+    assert DECREE.seed not in repr(hello_of(known, NOW))
+
+
+def test_metrics_say_one_phase_is_on() -> None:
+    text = metrics_of(Knowledge(election=machine.start(OWN, Durable(term=7))), {"phase": 2})
+    lines = text.splitlines()
+    assert [line for line in lines if line.endswith(" 1") and "muster_phase{" in line] == [
+        'muster_phase{phase="starting"} 1'
+    ]
+    assert "muster_election_term 7" in lines
+    assert 'muster_events_total{kind="phase"} 2' in lines
