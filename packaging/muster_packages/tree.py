@@ -24,16 +24,17 @@ LAUNCHER = """\
 import sys
 
 sys.path[:0] = {path}
-from {module}.__main__ import main
+from {module} import main
 
 sys.exit(main())
 """
 
 # The client's folder holds no libraries: it needs the standard library alone.
 LAUNCHERS = {
-    "/usr/bin/muster": ("muster", [APPLICATION]),
-    "/usr/sbin/musterd": ("musterd", [APPLICATION, LIBRARIES]),
-    "/usr/lib/muster/muster-helper": ("muster_helper", [APPLICATION, LIBRARIES]),
+    "/usr/bin/muster": ("muster.__main__", [APPLICATION]),
+    "/usr/sbin/musterd": ("musterd.__main__", [APPLICATION, LIBRARIES]),
+    "/usr/lib/muster/muster-helper": ("muster_helper.__main__", [APPLICATION, LIBRARIES]),
+    "/usr/lib/muster/muster-rejoin": ("muster_helper.rejoin", [APPLICATION, LIBRARIES]),
 }
 
 METADATA = """\
@@ -112,6 +113,7 @@ def _units(source: Path, target: Path) -> None:
     for unit in source.iterdir():
         if unit.is_file():
             shutil.copyfile(unit, units / unit.name)
+    shutil.copytree(source / "corosync.service.d", units / "corosync.service.d")
     for name in ("sysusers.d/muster.conf", "tmpfiles.d/muster.conf"):
         (target / "usr/lib" / name).parent.mkdir(parents=True)
         shutil.copyfile(source / name, target / "usr/lib" / name)

@@ -32,6 +32,7 @@ PLACES = (
 PROGRAMS = {
     "usr/bin/muster",
     "usr/lib/muster/muster-helper",
+    "usr/lib/muster/muster-rejoin",
     "usr/lib/muster/muster-user-data",
     "usr/sbin/musterd",
 }
@@ -122,7 +123,8 @@ def test_maintainer_scripts_are_shell(unpacked: Unpacked) -> None:
 
 def test_every_unit_that_can_be_enabled_is_enabled_and_purged(unpacked: Unpacked) -> None:
     units = unpacked.at("/lib/systemd/system")
-    wanted = {unit.name for unit in units.iterdir() if "[Install]" in unit.read_text("utf-8")}
+    files = [unit for unit in units.iterdir() if unit.is_file()]
+    wanted = {unit.name for unit in files if "[Install]" in unit.read_text("utf-8")}
     for name in ("postinst", "postrm"):
         script = (unpacked.control / name).read_text(encoding="utf-8")
         lists = re.findall(r'^(?:units|sockets)="([^"]*)"', script, re.MULTILINE)

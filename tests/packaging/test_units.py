@@ -16,6 +16,7 @@ UNITS = ROOT / "units"
 THRESHOLDS = {
     "musterd.service": 16,
     "muster-helper@.service": 28,
+    "muster-rejoin.service": 16,
     "muster-watch.service": 16,
     "muster-user-data.service": 16,
 }
