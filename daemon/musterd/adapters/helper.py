@@ -25,6 +25,9 @@ TIMEOUTS: Mapping[Verb, float] = {
     Verb.CONFIGURE: 240.0,
     Verb.PROBE_FENCING: 240.0,  # one agent after another, each with a time-out of its own
 }
+# systemd resets a connection too many, and counts one until its process is gone.
+_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before asking again after a reset
+_FAREWELL = 5.0  # seconds that a helper may take to exit after its answer
 _JOURNAL = "`journalctl -u 'muster-helper@*' -n 50` shows what it did"
 Result = TypeVar("Result")
 
@@ -84,7 +87,7 @@ class SocketHelper:
         async with self._turn:
             try:
                 async with asyncio.timeout(self._timeouts[verb]):
-                    result = await self._converse(verb, params, progress)
+                    result = await self._persist(verb, params, progress)
             except TimeoutError as error:
                 raise HelperError(
                     f"muster-helper did not finish {verb} in {self._timeouts[verb]:.0f} s",
@@ -104,6 +107,15 @@ class SocketHelper:
         except ValidationError as error:
             raise _strange(verb, f"a result with {error.error_count()} mistakes") from None
 
+    async def _persist(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> object:
+        """Converse; again where the connection was reset before a word was answered."""
+        for pause in _PAUSES:
+            try:
+                return await self._converse(verb, params, progress)
+            except (ConnectionResetError, BrokenPipeError):
+                await asyncio.sleep(pause)
+        return await self._converse(verb, params, progress)
+
     async def _converse(
         self, verb: Verb, params: Params, progress: Callable[[str], None]
     ) -> object:
@@ -115,12 +127,14 @@ class SocketHelper:
                 answer = await _line(reader, verb)
                 if isinstance(sentence := answer.get("progress"), str):
                     progress(sentence)
-                elif answer.get("ok") is True:
-                    return answer.get("result", {})
                 else:
-                    raise _failed(verb, answer)
+                    break
+            await _end_of(reader)
         finally:
             writer.close()
+        if answer.get("ok") is True:
+            return answer.get("result", {})
+        raise _failed(verb, answer)
 
 
 def _nobody_listens(_sentence: str) -> None:
@@ -130,6 +144,16 @@ def _nobody_listens(_sentence: str) -> None:
 def _request(verb: Verb, params: Params) -> bytes:
     said = TypeAdapter(type(params)).dump_python(params, mode="json")
     return json.dumps({"verb": verb, "params": said}).encode() + b"\n"
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    """Wait until the helper has exited, so that the next connection is not one too many."""
+    try:
+        async with asyncio.timeout(_FAREWELL):
+            while await reader.read(LINE_LIMIT):
+                continue
+    except (TimeoutError, OSError):
+        return  # its answer counts all the same
 
 
 async def _line(reader: asyncio.StreamReader, verb: Verb) -> dict[str, object]:

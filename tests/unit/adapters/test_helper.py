@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -169,3 +170,52 @@ async def test_verbs_take_turns(tmp_path: Path) -> None:
     assert await both == [Done(), Done()]
     server.close()
     assert most == 1
+
+
+@pytest.mark.parametrize(("resets", "succeeds"), [(1, True), (2, True), (3, False)])
+async def test_a_connection_too_many_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resets: int, succeeds: bool
+) -> None:
+    monkeypatch.setattr("musterd.adapters.helper._PAUSES", (0.0, 0.0))
+    loop, path = asyncio.get_running_loop(), tmp_path / "helper.sock"
+
+    async def serve(listener: socket.socket) -> None:
+        for _ in range(resets):
+            connection, _ = await loop.sock_accept(listener)
+            connection.close()  # with unread bytes, as systemd does
+        connection, _ = await loop.sock_accept(listener)
+        with connection:
+            connection.setblocking(False)
+            await loop.sock_recv(connection, 65_536)
+            await loop.sock_sendall(connection, lines({"ok": True, "result": {}}))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.setblocking(False)
+        serving = asyncio.create_task(serve(listener))
+        changing = SocketHelper(path).change(Verb.PREPARE, PrepareParams(REGION), lambda _: None)
+        if succeeds:
+            assert await changing == Done()
+        else:
+            with pytest.raises(HelperError):
+                await changing
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def test_the_answer_counts_when_the_helper_has_gone(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(lines({"ok": True, "result": {}}))
+        await writer.drain()
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "helper.sock")
+    helper = SocketHelper(tmp_path / "helper.sock")
+    await helper.change(Verb.PREPARE, PrepareParams(REGION), lambda _: None)
+    assert gone.is_set()
+    server.close()
