@@ -105,7 +105,11 @@ def next_step(now: Founding) -> Plan:
     if now.conductor:
         plan = _conduct(now, facts, decree)
         if plan != Plan():
-            return plan  # its own trust and proof can wait; everybody waits for the configuration
+            return plan
+    if not configured(now.cluster, now.wanted):
+        # Trust and proof can wait while everybody waits for the configuration; on small machines
+        # they would only take its processor.
+        return Plan(waiting_for=settled(now.cluster, now.wanted))
     return _own_rest(now, facts) or _settled(now, decree)
 
 

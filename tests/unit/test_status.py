@@ -1,5 +1,6 @@
 """What a person is told: the status follows from what the node knows, and nothing is made up."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -71,12 +72,22 @@ def cluster(holder: str) -> ClusterState:
     )
 
 
-def peer_hello(k: Knowledge, **changes: object) -> Hello:
+def peer_hello(
+    k: Knowledge,
+    *,
+    holds: tuple[str, ...] = (),
+    proofs: dict[str, tuple[str, float]] | None = None,
+) -> Hello:
     own = hello_of(k, NOW)
     assert own is not None
-    told = {field: getattr(own, field) for field in own.__dataclass_fields__}
-    told |= {"instance_id": PEER, "name": "ip-10-0-0-12", "address": "10.0.0.12"}
-    return Hello(**{**told, **changes})
+    return replace(
+        own,
+        instance_id=PEER,
+        name="ip-10-0-0-12",
+        address="10.0.0.12",
+        holds=holds,
+        proofs=proofs or {},
+    )
 
 
 def test_a_node_that_knows_nothing_says_so_and_invents_nothing() -> None:
