@@ -11,6 +11,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ ENDPOINT = "169.254.169.254"
 DEADLINE = 10.0  # seconds, all attempts together: the boot waits for this
 ANSWER_TIMEOUT = 2.0  # seconds for one answer; a wrong hop limit shows as silence
 USER_DATA_LIMIT = 16_384  # bytes that EC2 takes (user guide, "Run commands at launch")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0, "Keys"
 UNPACKED_LIMIT = 1_048_576  # bytes after gzip
 
 
@@ -161,7 +163,7 @@ def toml(table: Mapping[str, Any]) -> str:
 def _key(name: object) -> str:
     if not isinstance(name, str):
         raise UserDataError(f"the key {name!r} in user data must be text: put it in quotes")
-    return _value(name)
+    return name if BARE_KEY.fullmatch(name) else _value(name)
 
 
 def _value(value: object) -> str:
