@@ -31,7 +31,17 @@ from musterd.helper_wire import (
     WireMember,
 )
 from musterd.knowledge import Heard, Knowledge
-from musterd.model import ClusterState, Decree, Instance, InstanceState, Node, Read, Step, Verb
+from musterd.model import (
+    Candidates,
+    ClusterState,
+    Decree,
+    Instance,
+    InstanceState,
+    Node,
+    Read,
+    Step,
+    Verb,
+)
 from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Peers, Secrets
 from musterd.settings import Settings, tags_of
 from musterd.spec import DiscoverySource, Spec
@@ -121,7 +131,10 @@ class Actions:
             raise NoClusterError(nameless.what, why=off.sentence, cure=off.cure) from off
 
         def outcome(k: Knowledge) -> None:
-            k.tags, k.settings = tags, settings
+            if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
+                # Listed under another name; only what EC2 called terminated stays known.
+                k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
+            k.tags, k.settings, k.spec_stale = tags, settings, False
 
         return outcome
 
@@ -284,6 +297,10 @@ class Actions:
         if self._cloud is None:
             self._cloud = self._reach.cloud(node)
         return self._cloud
+
+
+def _same_candidates(before: Spec, after: Spec) -> bool:
+    return (before.discovery, before.cluster.name) == (after.discovery, after.cluster.name)
 
 
 def _node(k: Knowledge) -> Node:

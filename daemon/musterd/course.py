@@ -57,8 +57,9 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if k.node is None:
         yield Action("identity"), 0.0
         return
-    if k.settings is None:
+    if k.settings is None or k.spec_stale:
         yield Action("spec"), LAST_RETRY if "spec" in k.troubles else 0.0
+    if k.settings is None:
         return
     forming = not k.formed
     if k.facts is None or k.facts_stale or forming:

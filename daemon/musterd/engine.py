@@ -34,7 +34,7 @@ from musterd.election.types import (
 from musterd.errors import MusterError, StoreError
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
-from musterd.model import Candidates, CorosyncConfig, Phase
+from musterd.model import CorosyncConfig, Phase
 from musterd.peer_wire import Hello
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
 from musterd.settings import public
@@ -102,7 +102,9 @@ class Engine:
         if not self._k.formed and self._k.node is not None:
             wait = min(wait, TICK)
         try:
-            event = await asyncio.wait_for(self._inbox.get(), wait)
+            # Not wait_for: before Python 3.12 that can swallow the cancellation that ends us.
+            async with asyncio.timeout(wait):
+                event = await self._inbox.get()
         except TimeoutError:
             return
         event()
@@ -154,6 +156,8 @@ class Engine:
         if action.kind == "step":
             self._k.step = None
         if isinstance(outcome, MusterError):
+            if action.kind == "spec":
+                self._k.settings = None  # what stands there now is not what was read before
             if action.key in HELPER:
                 self._k.facts_stale = True  # nobody knows how far it came
             self._k.attempts[action.key].failures += 1
@@ -351,11 +355,8 @@ class Engine:
         for topic in ("spec", "token", "step"):  # what a person may just have cured
             self._k.troubles.pop(topic, None)
         if not self._k.formed:
-            self._k.settings = None
+            self._k.spec_stale = True
             self._k.facts_stale = True
-            # Listed before under this name; only what EC2 called terminated stays known.
-            self._k.candidates = Candidates(gone=self._k.candidates.gone)
-            self._k.reads = ()
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""

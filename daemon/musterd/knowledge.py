@@ -61,6 +61,7 @@ class Knowledge:
     node: Node | None = None
     tags: Tags | None = None
     settings: Settings | None = None
+    spec_stale: bool = True  # read the sources (again)
     trusted: bool = False  # the token is here and the peer port is open
     candidates: Candidates = field(default_factory=Candidates)
     reads: tuple[Read, ...] = ()
