@@ -6,11 +6,13 @@ from musterd.knowledge import Knowledge, Outlook
 from musterd.model import Phase, Plan
 from musterd.spec import Proof
 
+SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have been heard of
+
 
 def outlook(k: Knowledge, now: float) -> Outlook:
     """Return phase, reason and next, from the first thing in the order that is not done."""
     if k.formed:
-        return _formed(k)
+        return _formed(k, now)
     refused = refusal(k)
     if refused is not None and course.decree_of(k) is None:
         return Outlook(Phase.FAILED, refused.sentence, refused.cure)
@@ -91,8 +93,10 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
     return Outlook(Phase.FOUNDING, reason, "nothing to do")
 
 
-def _formed(k: Knowledge) -> Outlook:
+def _formed(k: Knowledge, now: float) -> Outlook:
     name = k.settings.spec.cluster.name if k.settings is not None else "the cluster"
+    if k.cluster is None and now - k.started < SEEN_WITHIN:
+        return Outlook(Phase.FORMED, f"{name} is formed; its state is being read", "")
     if k.cluster is None:
         return Outlook(
             Phase.FORMED,
