@@ -351,7 +351,8 @@ class Engine:
 
     def _rejoin(self) -> None:
         for topic in self._k.attempts:
-            self._k.hurry(topic)
+            if topic != "instances" or self._may_read_instances():
+                self._k.hurry(topic)
         for topic in ("spec", "token", "step"):  # what a person may just have cured
             self._k.troubles.pop(topic, None)
         if not self._k.formed:
@@ -380,9 +381,13 @@ class Engine:
 
     async def refresh_members(self) -> None:
         """Have EC2 read again, unless it was read within the last `READ_EVERY` seconds."""
-        attempt = self._k.attempts.get("instances")
-        if attempt is not None and self._now() - attempt.began >= READ_EVERY:
+        if self._may_read_instances():
             await self._inbox.put(lambda: self._k.hurry("instances"))
+
+    def _may_read_instances(self) -> bool:
+        """Tell whether the last read of EC2 is old enough for another one, whoever asks."""
+        attempt = self._k.attempts.get("instances")
+        return attempt is not None and self._now() - attempt.began >= READ_EVERY
 
     async def hello(self, peer: Hello) -> Hello:
         """Take in a member's hello and return our own."""
