@@ -49,6 +49,7 @@ class Lab:
 
     def __init__(self, name: str | None = None) -> None:
         self.layout = Layout(name or os.environ.get("MUSTER_LAB") or DEFAULT_NAME)
+        self._process: subprocess.Popen[bytes] | None = None  # the server, if started from here
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ class Lab:
         self._write_credentials()
         told, ready = os.pipe()
         with self.layout.server_log.open("ab") as log:
-            server = subprocess.Popen(
+            server = self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "muster_lab.server", self.layout.name),
                     *(f"--layer={each}" for each in built.layers),
@@ -130,6 +131,8 @@ class Lab:
                 _wait_for_end(server, END_TIMEOUT)
             except MachineError:
                 _kill(server)
+        if self._process is not None:
+            self._process.wait()
         cleanup.sweep(self.layout)
         if left := cleanup.leftovers(self.layout):
             raise MachineError(f"cannot remove {', '.join(left)}: look at what holds it")
