@@ -1,0 +1,78 @@
+"""Killed anywhere, it converges: no node needs a hand, and there is one cluster, never two."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from muster_lab.client import Lab
+from observe import Document, following, ids, own_lab, said, status, tags, wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+CONF = "/etc/corosync/corosync.conf"
+SIZE = 3
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """One lab; each test launches nodes of a cluster of its own and terminates them."""
+    with own_lab("killed") as started:
+        yield started
+
+
+def _leads(event: Document) -> bool:
+    return event["kind"] == "election" and "leads term" in str(event["message"])
+
+
+def _decided(event: Document) -> bool:
+    return event["kind"] == "election" and str(event["message"]).startswith("decided")
+
+
+def _step(word: str, event: Document) -> bool:
+    return event["kind"] == "step" and word in str(event["message"])
+
+
+def _one_cluster(lab: Lab, nodes: list[str]) -> str:
+    """Return the uuid that musterd, corosync.conf and the running Corosync of all nodes share."""
+    uuids: set[str] = set()
+    for node in nodes:
+        uuids.add(status(lab, node)["cluster"]["uuid"])
+        uuids.add(said(lab, node, "sed", "-n", "s/.*cluster_uuid: //p", CONF))
+        key = said(lab, node, "corosync-cmapctl", "-g", "totem.cluster_uuid")
+        uuids.add(key.rpartition(" ")[2])
+    [uuid] = uuids
+    return uuid
+
+
+def _kill_daemon(lab: Lab, node: str) -> None:
+    lab.run(node, "systemctl", "kill", "--signal=KILL", "--kill-whom=main", "musterd")
+
+
+def test_daemons_killed_as_they_lead_and_as_they_follow(lab: Lab) -> None:
+    nodes = ids(lab.launch(SIZE, tags=tags("daemons", SIZE)))
+    with following(lab, nodes) as feed:
+        leader, _ = feed.until(_leads)
+        _kill_daemon(lab, leader)
+        _, decided = feed.until(_decided)
+        follower = next(node for node in nodes if node != leader)
+        _kill_daemon(lab, follower)
+        builder, _ = feed.until(lambda event: _step("resources", event))
+        _kill_daemon(lab, builder)
+    wait_for(lab, "healthy", nodes)
+    assert _one_cluster(lab, nodes) in decided["message"]
+    for node in nodes:
+        lab.terminate(node, wait=False)
+
+
+def test_the_conductor_dies_between_decision_and_configuration(lab: Lab) -> None:
+    nodes = ids(lab.launch(SIZE, tags=tags("conductor", SIZE)))
+    with following(lab, nodes) as feed:
+        leader, _ = feed.until(_leads)
+        _, decided = feed.until(_decided)
+        feed.until(lambda event: _step("keys are written", event))
+        lab.kill(leader)
+        others = [node for node in nodes if node != leader]
+        feed.until(_leads)
+    lab.boot(leader)
+    wait_for(lab, "healthy", [*others, leader])
+    assert _one_cluster(lab, nodes) in decided["message"]
