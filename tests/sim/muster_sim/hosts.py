@@ -34,8 +34,8 @@ class Disk:
     """What survives a crash of the node: the cluster's files, as the helper leaves them."""
 
     uuid: str = ""
+    members: tuple[str, ...] = ()  # the nodelist of corosync.conf, as instance ids
     keys: str = ""
-    torn: bool = False
     prepared: bool = False
     trusted: bool = False
     enabled: bool = False
@@ -54,6 +54,7 @@ class Host:
     foreign: str = ""
     started_at: float | None = None  # when corosync started, None while it does not run
     verbs: list[str] = field(default_factory=list)
+    at_work: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def survey(self, params: Params) -> NodeFacts:
         """Answer as the helper would."""
@@ -84,14 +85,31 @@ class Host:
         )
 
     async def change(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> Done:
-        """Do it in two halves with time between, so that a crash can fall into the middle."""
+        """Do it beside the daemon: a helper that has begun goes on when the daemon is killed."""
+        before = self.at_work[-1] if self.at_work else None
+        task = asyncio.create_task(self._work(verb, params, before))
+        self.at_work = [*(t for t in self.at_work if not t.done()), task]
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(task)
+        progress(f"{verb} done")
+        return Done((f"{verb} done",))
+
+    async def _work(self, verb: Verb, params: Params, before: "asyncio.Task[None] | None") -> None:
+        """Wait for the verb before, then work in two halves: a crash can fall between them."""
+        if before is not None and not before.done():
+            await asyncio.wait({before})
         self.verbs.append(verb)
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
         self._first_half(verb, params)
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
         self._second_half(verb, params)
-        progress(f"{verb} done")
-        return Done((f"{verb} done",))
+
+    def power_off(self) -> None:
+        """Stop everything that runs; the disk stays as it is."""
+        for task in self.at_work:
+            task.cancel()
+        self.at_work = []
+        self.started_at = None
 
     async def probe(self, params: Params) -> ProbeResult:
         """Every member is on."""
@@ -114,6 +132,7 @@ class Host:
             self.disk.prepared = True
         elif verb is Verb.LAY and isinstance(params, LayParams):
             self.disk.uuid = params.identity.uuid
+            self.disk.members = tuple(m.instance_id for m in params.identity.members)
         elif verb is Verb.START:
             self.start_cluster()
         elif verb is Verb.BUILD:
@@ -130,7 +149,11 @@ class Host:
 
 
 class ClusterWorld:
-    """Corosync and Pacemaker of all hosts: who sees whom, the DC, the resources."""
+    """Corosync and Pacemaker of all hosts: who sees whom, the DC, the resources.
+
+    A partition is quorate with more than half of its corosync.conf's members. Fencing is not
+    simulated, so two nodes need each other always, not only at the first start.
+    """
 
     def __init__(self, now: Callable[[], float], wanted: tuple[str, ...]) -> None:
         self.now = now
@@ -138,7 +161,6 @@ class ClusterWorld:
         self.hosts: list[Host] = []
         self.configured_at: dict[str, float] = {}  # by uuid
         self.connected: Callable[[str, str], bool] = lambda _a, _b: True
-        self.founded: set[frozenset[str]] = set()
 
     def configure(self, host: Host) -> None:
         """Push the configuration; only a quorate partition takes it."""
@@ -153,10 +175,14 @@ class ClusterWorld:
             other
             for other in self.hosts
             if other.started_at is not None
-            and other.disk.uuid == host.disk.uuid
-            and other.disk.keys == host.disk.keys
+            and other.instance_id in host.disk.members
+            and (other.disk.uuid, other.disk.keys) == (host.disk.uuid, host.disk.keys)
             and (other is host or self._settled(other, host))
         ]
+
+    def quorate(self, host: Host) -> bool:
+        """Tell whether the host's partition may act."""
+        return len(self.partition_of(host)) * 2 > len(host.disk.members)
 
     def _settled(self, other: Host, host: Host) -> bool:
         together = max(other.started_at or 0.0, host.started_at or 0.0)
@@ -168,25 +194,25 @@ class ClusterWorld:
         """Return what crm_mon on this host would show."""
         if host.started_at is None or self.now() - host.started_at < 1.0:
             return None
-        members = [h for h in self.hosts if h.disk.uuid == host.disk.uuid]
+        members = [h for h in self.hosts if h.instance_id in host.disk.members]
         partition = self.partition_of(host)
-        quorate = len(partition) * 2 > len(members)
-        if quorate:
-            self.founded.add(frozenset({host.disk.uuid}))
+        quorate = self.quorate(host)
         ready = self.now() - max(h.started_at or 0.0 for h in partition) >= MEMBERSHIP + ELECTION
         online = tuple(sorted(h.name for h in partition))
-        configured = self.configured_at.get(host.disk.uuid)
-        resources: tuple[ClusterResource, ...] = ()
-        if configured is not None:
-            started = quorate and self.now() - configured >= AGENTS
-            one = ClusterResource("", "agent", "", ResourceState.STARTED, online[0])
-            stopped = replace(one, state=ResourceState.STOPPED, node="")
-            resources = tuple(replace(one if started else stopped, id=i) for i in self.wanted)
         return ClusterState(
             dc=online[0] if quorate and ready else "",
             quorate=quorate,
             online=online,
             offline=tuple(sorted(h.name for h in members if h not in partition)),
-            resources=resources,
+            resources=self._resources(host.disk.uuid, online[0], quorate=quorate),
             failures=(),
         )
+
+    def _resources(self, uuid: str, node: str, *, quorate: bool) -> tuple[ClusterResource, ...]:
+        configured = self.configured_at.get(uuid)
+        if configured is None:
+            return ()
+        started = quorate and self.now() - configured >= AGENTS
+        one = ClusterResource("", "agent", "", ResourceState.STARTED, node)
+        stopped = replace(one, state=ResourceState.STOPPED, node="")
+        return tuple(replace(one if started else stopped, id=name) for name in self.wanted)

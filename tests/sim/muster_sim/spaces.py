@@ -79,7 +79,7 @@ LARGE = (
     replace(TWO_LATE, name=f"{TWO_LATE.name}, three terms", terms=3, crashes=1, thrifty=True),
     THREE_REPLACED,
     replace(THREE_REPLACED, name=f"{THREE_REPLACED.name}, a crash", standing=("a", "d"), crashes=1),
-    replace(THREE_LATE, name=f"{THREE_LATE.name}, EC2 wavers", flapping=True, crashes=1),
+    replace(THREE_LATE, name=f"{THREE_LATE.name}, EC2 wavers", flapping=True),
     replace(THREE_MOSTLY_LATE, name=f"{THREE_MOSTLY_LATE.name}, two terms", terms=2),
     replace(THREE_MOSTLY_LATE, name=f"{THREE_MOSTLY_LATE.name}, EC2 wavers", flapping=True),
     replace(SPEC_CHANGES, name="two founders, their spec wavers", flapping=True),

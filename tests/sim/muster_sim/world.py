@@ -8,12 +8,13 @@ from pathlib import Path
 
 from muster.api import Status
 from muster_sim.hosts import ClusterWorld, Host
+from muster_sim.wording import told
 from musterd.actions import Actions, Reach
 from musterd.election.types import Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
-from musterd.model import ClusterState, Instance, InstanceState
+from musterd.model import ClusterState, Decree, Instance, InstanceState
 from musterd.peer_wire import Hello
 from musterd.ports import Record
 from musterd.settings import Settings, load
@@ -39,6 +40,7 @@ class SimNode:
 
     def __init__(self, region: "SimRegion", number: int, created: float) -> None:
         self.region = region
+        self.number = number
         self.instance_id = f"i-{number:017x}"
         self.address = f"10.0.0.{10 + number}"
         self.created = created
@@ -51,6 +53,16 @@ class SimNode:
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
         self.status: Status | None = None
+
+    @property
+    def short(self) -> str:
+        """Return the node's name in transcripts."""
+        return f"n{self.number}"
+
+    @property
+    def terminated(self) -> bool:
+        """Tell whether EC2 has ended the instance."""
+        return self.state is InstanceState.TERMINATED
 
     # --- ports --------------------------------------------------------------------------------
 
@@ -118,8 +130,7 @@ class SimNode:
         peer = await self.region.reach(self, address)
         if peer.instance_id != instance_id or peer.engine is None:
             raise PeerError(f"{address} is not {instance_id}", rejected=True)
-        if peer.engine.member_addresses(self.instance_id) is None:
-            raise PeerError(f"{address} does not know this node", rejected=True)
+        await self._be_known_to(peer.engine, address)
         answer = await peer.engine.hello(hello)
         await self.region.reach(peer, self.address)
         return answer
@@ -127,15 +138,21 @@ class SimNode:
     async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
         del term
         peer = await self.region.reach(self, address)
-        if peer.instance_id != instance_id or peer.engine is None or peer.engine.formed():
+        engine = peer.engine
+        if peer.instance_id != instance_id or engine is None or engine.formed():
             raise PeerError(f"{address} takes no messages", rejected=True)
+        await self._be_known_to(engine, address)
         copies = 2 if self.chance.random() < self.region.faults.repeat else 1
         for _ in range(copies):
             self.region.messages += 1
-            await peer.engine.receive(self.instance_id, message)
+            self.region.tell(f"{peer.short} hears {self.short}: {told(message)}")
+            await engine.receive(self.instance_id, message)
 
-    async def changed(self) -> None:
-        await asyncio.sleep(0.5)
+    async def _be_known_to(self, engine: Engine, address: str) -> None:
+        """Pass the peer's door: it serves members, and has EC2 read again for a stranger."""
+        if engine.member_addresses(self.instance_id) is None:
+            await engine.refresh_members()
+            raise PeerError(f"{address} does not know this node", rejected=True)
 
     def holds(self, address: str) -> bool:
         del address
@@ -145,9 +162,13 @@ class SimNode:
         return self.record
 
     def save(self, record: Record) -> None:
-        if self.region.disk_full:
+        if self.instance_id in self.region.full:
             raise StoreError("disk full")
-        self.record = record
+        before, self.record = self.record, record
+        decided = record.durable.decided
+        if decided is not None and (before is None or before.durable.decided is None):
+            self.region.tell(f"{self.short} knows {decided.uuid[:8]} to be decided")
+            self.region.decided.append((self, decided))
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -191,18 +212,26 @@ class SimNode:
         self.task = asyncio.create_task(self.engine.run())
 
     def _publish(self, status: Status) -> None:
+        if self.status is None or status.phase != self.status.phase:
+            self.region.tell(f"{self.short} is {status.phase}: {status.reason}")
         self.status = status
 
     def kill(self) -> None:
         """SIGKILL the daemon: what was not saved is gone."""
         if self.task is not None:
             self.task.cancel()
+            self.region.ended.append(self.task)
         self.engine, self.task = None, None
 
     def crash(self) -> None:
         """The whole node goes: daemon, corosync, everything but the disk."""
         self.kill()
-        self.host.started_at = None
+        self.host.power_off()
+
+    def terminate(self) -> None:
+        """EC2 ends the instance for good."""
+        self.crash()
+        self.state = InstanceState.TERMINATED
 
 
 class _Watch:
@@ -210,12 +239,16 @@ class _Watch:
 
     def __init__(self, node: SimNode) -> None:
         self._node = node
+        self._told: ClusterState | None = None
 
     def state(self) -> ClusterState | None:
-        return self._node.region.cluster.state_of(self._node.host)
+        self._told = self._node.region.cluster.state_of(self._node.host)
+        return self._told
 
     async def changed(self) -> None:
-        await self._node.changed()
+        """Return when crm_mon would show something else than was last told."""
+        while self._node.region.cluster.state_of(self._node.host) == self._told:  # noqa: ASYNC110 -- time changes it
+            await asyncio.sleep(0.5)
 
     def holds(self, address: str) -> bool:
         return self._node.holds(address)
@@ -230,9 +263,12 @@ class SimRegion:
         self.faults = Faults()
         self.chance = random.Random(seed)
         self.cluster = ClusterWorld(lambda: asyncio.get_running_loop().time(), ("fence-web",))
-        self.cluster.connected = lambda a, b: (a, b) not in self.faults.cut
+        self.cluster.connected = lambda a, b: not {(a, b), (b, a)} & self.faults.cut
+        self.transcript: list[str] | None = None
+        self.decided: list[tuple[SimNode, Decree]] = []
+        self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
-        self.disk_full = False
+        self.full: set[str] = set()  # instances whose disk takes nothing more
         self.messages = 0
         self.reads: list[tuple[float, str]] = []
         self.nodes = [SimNode(self, n + 1, 1000.0 + n) for n in range(count or size)]
@@ -250,6 +286,26 @@ class SimRegion:
             raise PeerError(f"{address} refuses the connection", rejected=False)
         return peer
 
+    def tell(self, what: str) -> None:
+        """Write a line of the transcript, if there is one."""
+        if self.transcript is not None:
+            self.transcript.append(f"{asyncio.get_running_loop().time():8.3f} {what}")
+
+    def launch(self, created: float) -> SimNode:
+        """Return one more instance, not yet booted."""
+        node = SimNode(self, len(self.nodes) + 1, created)
+        self.nodes.append(node)
+        return node
+
+    async def end(self) -> None:
+        """End every daemon and wait for it; one that does not end is a bug."""
+        for node in self.nodes:
+            node.crash()
+        if self.ended:
+            _, stuck = await asyncio.wait(self.ended, timeout=5.0)
+            assert not stuck, f"{len(stuck)} daemons do not end when cancelled"
+        await asyncio.sleep(0.0)
+
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Let virtual time pass until the condition holds; False when it never did."""
         loop = asyncio.get_running_loop()
@@ -263,8 +319,3 @@ class SimRegion:
     def phases(self) -> list[str]:
         """Return every node's phase."""
         return [node.status.phase if node.status else "off" for node in self.nodes]
-
-    def uuids(self) -> set[str]:
-        """Return every cluster uuid that any node holds for decided."""
-        decided = (n.record.durable.decided for n in self.nodes if n.record is not None)
-        return {decree.uuid for decree in decided if decree is not None}

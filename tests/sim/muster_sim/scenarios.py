@@ -1,0 +1,83 @@
+"""From a seed to a story: how many nodes, when they boot, and what goes wrong when.
+
+All chance of a story is drawn here, before it runs; the same seed tells the same story.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+CALM_AT = 60.0  # virtual seconds after which nothing goes wrong any more
+SIZES = (2, 3, 3, 3, 3, 4, 5, 5, 6, 7)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that goes wrong: when, for how long, what, and to which nodes (by number)."""
+
+    at: float
+    lasts: float
+    what: str
+    nodes: tuple[int, ...] = ()
+    strength: float = 0.0
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        who = "+".join(f"n{number}" for number in self.nodes)
+        return f"{self.what} {who} ({self.strength:.2f}) for {self.lasts:.1f} s"
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run."""
+
+    seed: int
+    size: int
+    boots: tuple[float, ...]  # when each instance's daemon first starts
+    created: tuple[float, ...]
+    troubles: tuple[Trouble, ...]
+    absent: frozenset[int] = field(default_factory=frozenset)  # never boot at all
+
+    def __str__(self) -> str:
+        """Return the story's frame in words."""
+        count = len(self.boots)
+        off = ", ".join(f"n{number}" for number in sorted(self.absent))
+        return (
+            f"seed {self.seed}: size {self.size}, {count} instances, "
+            f"{len(self.troubles)} troubles{f', {off} never boots' if off else ''}"
+        )
+
+
+def story(seed: int) -> Story:
+    """Return the story of the seed."""
+    chance = random.Random(f"story/{seed}")
+    size = 16 if seed % 500 == 499 else chance.choice(SIZES)
+    kind = chance.random()
+    count = size * 2 if kind < 0.1 and size <= 5 else size + (kind > 0.8)
+    groups = [30.0 if count == size * 2 and n >= size else 0.0 for n in range(count)]
+    late = chance.choice((1.0, 5.0, 20.0))
+    boots = tuple(round(group + chance.uniform(0.0, late), 3) for group in groups)
+    created = tuple(1000.0 + group + chance.choice((0.0, 0.0, 1.0)) for group in groups)
+    absent: frozenset[int] = frozenset()
+    if chance.random() < 0.08:
+        absent = frozenset({chance.randint(1, size)})
+    many = chance.choice((0, 1, 2, 4, 8)) if size < 16 else 3
+    troubles = sorted((_trouble(chance, count) for _ in range(many)), key=lambda t: t.at)
+    return Story(seed, size, boots, created, tuple(troubles), absent)
+
+
+def _trouble(chance: random.Random, count: int) -> Trouble:
+    what = chance.choice(
+        (
+            *("cut both ways", "cut one way", "lose", "repeat", "slow"),
+            *("EC2 omits", "EC2 fails", "EC2 throttles"),
+            *("kill daemon", "kill daemon", "crash node", "crash node", "stop instance"),
+            *("terminate and replace", "disk full"),
+        )
+    )
+    at = round(chance.uniform(0.0, CALM_AT * 0.6), 3)
+    lasts = round(chance.choice((2.0, 8.0, 20.0)) * chance.uniform(0.5, 1.2), 3)
+    several = chance.sample(range(1, count + 1), chance.randint(1, max(1, count // 2)))
+    one = (chance.randint(1, count),)
+    wide = what.startswith(("cut", "EC2"))
+    strength = round(chance.uniform(0.1, 0.9), 2)
+    return Trouble(at, lasts, what, tuple(sorted(several)) if wide else one, strength)
