@@ -1,4 +1,4 @@
-"""`probe-fencing`: the fence agent's own status of each member, asked from this node.
+"""`probe-fencing`: the fence agent's own status of each other member, asked from this node.
 
 It proves the role's permission to look, the agent's region and library, and the map of names; not
 the permission to stop, which the daemon asks EC2 by DryRun.
@@ -22,15 +22,18 @@ _ANSWERS = {0: "on", 2: "off"}
 
 
 def probe(host: Host, params: ProbeParams) -> ProbeResult:
-    """Ask for each member, itself included, as many at a time as there are processors."""
+    """Ask for each other member, as many at a time as there are processors.
+
+    This node never fences itself, so what it sees of itself proves nothing.
+    """
     unless_ours(host, look(host, params.identity), params.identity)
     spec = host.settings(params.tags).spec
     if_found(fencing.refusals(spec))
-    members = params.identity.members
-    host.say(f"{spec.fencing.agent} is asked for the state of {len(members)} members")
+    members = tuple(member for member in params.identity.members if member.name != host.name)
+    names = [member.name for member in members]
+    host.say(f"{spec.fencing.agent} is asked for the state of {', '.join(names)}")
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         answers = pool.map(lambda member: _ask(host, params, spec, member), members)
-        names = (member.name for member in members)
         return ProbeResult(dict(zip(names, answers, strict=True)))
 
 
