@@ -14,6 +14,7 @@ SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-ve
 help:
 	@echo 'make demo    three nodes found a fenced cluster here, while you watch'
 	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
+	@echo 'make lab-long  five real nodes at once, beyond what `make test` boots'
 	@echo 'make check   lint and types only'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
 
@@ -24,6 +25,10 @@ demo: venv lab-deps deb
 .PHONY: test
 test: venv lab-deps deb check
 	$(BIN)/pytest
+
+.PHONY: lab-long
+lab-long: venv lab-deps deb
+	$(BIN)/pytest -m long tests/lab
 
 .PHONY: check
 check: lint
