@@ -50,6 +50,16 @@ def confirm(k: Knowledge, now: float) -> None:
         k.confirmed = roster if sure else ()
 
 
+def decided_elsewhere(k: Knowledge) -> Hello | None:
+    """Return the hello of a founder that knows a decision this node has not been told of.
+
+    For a moment that is how news travels; for good when the decision is for founders of whom one
+    was terminated, and this node has taken its place too late.
+    """
+    said = (k.heard[peer].hello for peer in k.candidates.roster if peer in k.heard)
+    return next((hello for hello in said if hello.uuid), None)
+
+
 def peer_reads(k: Knowledge) -> dict[str, Read]:
     """Return the founders' own reads of EC2, on this node's clock."""
     return {

@@ -125,7 +125,8 @@ def settled(cluster: ClusterState | None, wanted: tuple[str, ...]) -> str:
     if cluster is None:
         return "Pacemaker to answer"
     if not cluster.quorate:
-        return "quorum"
+        missing = f" ({', '.join(cluster.offline)} offline)" if cluster.offline else ""
+        return f"quorum{missing}"
     if not cluster.dc:
         return "Pacemaker to elect its DC"
     states = {resource.id: resource.state for resource in cluster.resources}

@@ -1,7 +1,7 @@
 """Where the node stands, in words, and when it may call the cluster formed."""
 
 from musterd import assembly, course
-from musterd.agreement import disagreement, formed_elsewhere, refusal
+from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere, refusal
 from musterd.knowledge import Knowledge, Outlook
 from musterd.model import Phase, Plan
 from musterd.spec import Proof
@@ -57,6 +57,14 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
         )
     if admission != Plan():
         return Outlook(Phase.WAITING, k.progress or "preparing this node", "nothing to do")
+    decided = decided_elsewhere(k)
+    if decided is not None:
+        return Outlook(
+            Phase.WAITING,
+            f"{decided.name} knows cluster {decided.uuid} to be decided, and has not told this node"
+            " (yet), or it is decided for other founders",
+            f"look at `muster status` on {decided.name}",
+        )
     return Outlook(
         Phase.ELECTING,
         f"the {len(k.candidates.roster)} founders are agreeing on a leader and on the founding",

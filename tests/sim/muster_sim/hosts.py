@@ -54,6 +54,7 @@ class Host:
     foreign: str = ""
     started_at: float | None = None  # when corosync started, None while it does not run
     verbs: list[str] = field(default_factory=list)
+    began: Callable[[str], None] = lambda _verb: None
     at_work: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def survey(self, params: Params) -> NodeFacts:
@@ -99,6 +100,7 @@ class Host:
         if before is not None and not before.done():
             await asyncio.wait({before})
         self.verbs.append(verb)
+        self.began(verb)
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
         self._first_half(verb, params)
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))

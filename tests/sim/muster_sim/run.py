@@ -100,9 +100,16 @@ class _Run:
     # --- troubles -----------------------------------------------------------------------------
 
     async def _trouble(self, trouble: Trouble) -> None:
-        await asyncio.sleep(trouble.at)
-        self._region.tell(f"trouble: {trouble}")
         nodes = [self._region.nodes[number - 1] for number in trouble.nodes]
+        if trouble.after:
+            try:
+                async with asyncio.timeout(CALM_AT):
+                    it = await self._region.await_moment(trouble.after)
+            except TimeoutError:
+                return
+            nodes = nodes or [it]
+        await asyncio.sleep(trouble.at)
+        self._region.tell(f"trouble: {trouble} ({'+'.join(node.short for node in nodes)})")
         if trouble.what.startswith("cut"):
             await self._cut(trouble, nodes)
         elif trouble.what.startswith("EC2"):

@@ -7,23 +7,32 @@ import random
 from dataclasses import dataclass, field
 
 CALM_AT = 60.0  # virtual seconds after which nothing goes wrong any more
+# What a node does on its way, as `SimRegion.moment` names it.
+MOMENTS = ("voted", "accepted", "decided", "lay", "start", "build", "configure", "trust")
+_AIMED = ("cut both ways", "kill daemon", "crash node", "stop instance", "terminate and replace")
 SIZES = (2, 3, 3, 3, 3, 4, 5, 5, 6, 7)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One thing that goes wrong: when, for how long, what, and to which nodes (by number)."""
+    """One thing that goes wrong: when, for how long, what, and to which nodes (by number).
+
+    `after` a moment of the founding, `at` counts from it, and without `nodes` the trouble befalls
+    the node whose moment it was.
+    """
 
     at: float
     lasts: float
     what: str
     nodes: tuple[int, ...] = ()
     strength: float = 0.0
+    after: str = ""
 
     def __str__(self) -> str:
         """Return it in words."""
-        who = "+".join(f"n{number}" for number in self.nodes)
-        return f"{self.what} {who} ({self.strength:.2f}) for {self.lasts:.1f} s"
+        who = "+".join(f"n{number}" for number in self.nodes) or "it"
+        when = f" once somebody has done {self.after}" if self.after else ""
+        return f"{self.what} {who} ({self.strength:.2f}) for {self.lasts:.1f} s{when}"
 
 
 @dataclass(frozen=True)
@@ -80,4 +89,9 @@ def _trouble(chance: random.Random, count: int) -> Trouble:
     one = (chance.randint(1, count),)
     wide = what.startswith(("cut", "EC2"))
     strength = round(chance.uniform(0.1, 0.9), 2)
-    return Trouble(at, lasts, what, tuple(sorted(several)) if wide else one, strength)
+    nodes = tuple(sorted(several)) if wide else one
+    if what in _AIMED and chance.random() < 0.6:
+        delay = round(chance.choice((0.0, 0.02, 0.5, 2.0)) * chance.random(), 3)
+        nodes = () if chance.random() < 0.5 else nodes
+        return Trouble(delay, lasts, what, nodes, strength, chance.choice(MOMENTS))
+    return Trouble(at, lasts, what, nodes, strength)

@@ -80,9 +80,12 @@ def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
     return [n for n in region.nodes if not n.terminated and n.number not in absent]
 
 
+_OUTSIDE = ("already formed", "waits to join", "decided for other founders")
+
+
 def _waits_to_join(node: SimNode) -> bool:
     reason = node.status.reason if node.status is not None else ""
-    return "already formed" in reason or "waits to join" in reason
+    return any(told in reason for told in _OUTSIDE)
 
 
 def stuck(region: SimRegion, absent: frozenset[int]) -> str:

@@ -10,7 +10,7 @@ from muster.api import Status
 from muster_sim.hosts import ClusterWorld, Host
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
-from musterd.election.types import Message
+from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
@@ -49,6 +49,7 @@ class SimNode:
         self.chance = random.Random(f"{region.seed}/{number}")
         self.host = Host(self.instance_id, f"ip-10-0-0-{10 + number}", region.cluster, self.chance)
         region.cluster.hosts.append(self.host)
+        self.host.began = lambda verb: region.moment(verb, self)
         self.record: Record | None = None
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
@@ -165,8 +166,14 @@ class SimNode:
         if self.instance_id in self.region.full:
             raise StoreError("disk full")
         before, self.record = self.record, record
+        old = before.durable if before is not None else Durable()
+        if record.durable.voted_for != old.voted_for:
+            self.region.moment("voted", self)
+        if record.durable.accepted not in {None, old.accepted}:
+            self.region.moment("accepted", self)
         decided = record.durable.decided
-        if decided is not None and (before is None or before.durable.decided is None):
+        if decided is not None and old.decided is None:
+            self.region.moment("decided", self)
             self.region.tell(f"{self.short} knows {decided.uuid[:8]} to be decided")
             self.region.decided.append((self, decided))
 
@@ -266,6 +273,7 @@ class SimRegion:
         self.cluster.connected = lambda a, b: not {(a, b), (b, a)} & self.faults.cut
         self.transcript: list[str] | None = None
         self.decided: list[tuple[SimNode, Decree]] = []
+        self.moments: dict[str, asyncio.Future[SimNode]] = {}
         self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
         self.full: set[str] = set()  # instances whose disk takes nothing more
@@ -285,6 +293,19 @@ class SimRegion:
         if peer.engine is None:
             raise PeerError(f"{address} refuses the connection", rejected=False)
         return peer
+
+    def moment(self, what: str, node: SimNode) -> None:
+        """Let those who wait for this moment know whose it was; only the first counts."""
+        if what not in self.moments:
+            self.moments[what] = asyncio.get_running_loop().create_future()
+        if not self.moments[what].done():
+            self.moments[what].set_result(node)
+
+    async def await_moment(self, what: str) -> SimNode:
+        """Return the node that first did this, once one has."""
+        if what not in self.moments:
+            self.moments[what] = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self.moments[what])
 
     def tell(self, what: str) -> None:
         """Write a line of the transcript, if there is one."""
