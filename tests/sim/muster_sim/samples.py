@@ -124,6 +124,7 @@ def founder(durable: Durable = Durable()) -> Knowledge:  # noqa: B008 -- frozen
         trusted=True,
         candidates=discovery.candidates(instances(), found.spec, IDS[0]),
         reads=(Read(ROSTER, NOW - 5.0), Read(ROSTER, NOW)),
+        confirmed=ROSTER,
         heard={IDS[n - 1]: Heard(hello(n), NOW) for n in (2, 3)},
         facts=facts(),
         facts_stale=False,

@@ -1,0 +1,231 @@
+"""Where a node stands, in words, and when it votes: every wait names what it waits for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from muster_sim.samples import (
+    IDS,
+    MEMBERS,
+    NAMES,
+    NOW,
+    ROSTER,
+    cluster,
+    decree,
+    facts,
+    founder,
+    hello,
+)
+from musterd import agreement
+from musterd.election.types import Durable, Role
+from musterd.knowledge import HEARD_FOR, Heard, Knowledge, Trouble
+from musterd.model import Candidates, CorosyncConfig, Phase
+from musterd.outlook import may_say_formed, outlook, unverified
+
+DECIDED = Durable(1, IDS[0], None, decree())
+
+
+def hears(k: Knowledge, number: int, **changes: object) -> None:
+    said = replace(hello(number), **changes)  # type: ignore[arg-type]
+    k.heard[IDS[number - 1]] = Heard(said, NOW)
+
+
+def test_when_all_agree_a_founder_votes_for_the_roster_with_every_name() -> None:
+    view = agreement.view(founder(), NOW)
+    assert view is not None
+    assert (view.roster, view.members) == (ROSTER, MEMBERS)
+    assert outlook(founder(), NOW).phase is Phase.ELECTING
+
+
+def test_a_roster_that_was_confirmed_stays_so_until_another_is_read() -> None:
+    k = founder()
+    k.confirmed = ()
+    agreement.confirm(k, NOW)
+    assert k.confirmed == ROSTER
+    k.reads = ()
+    agreement.confirm(k, NOW + 1000.0)
+    assert k.confirmed == ROSTER
+    k.candidates = replace(k.candidates, roster=IDS[1:4])
+    agreement.confirm(k, NOW + 1000.0)
+    assert k.confirmed == ()
+
+
+Spoil = Callable[[Knowledge], object]
+
+
+def _silent(k: Knowledge) -> None:
+    k.heard[IDS[1]] = Heard(hello(2), NOW - HEARD_FOR - 1.0)
+
+
+DISAGREEMENTS: tuple[tuple[Spoil, str], ...] = (
+    (_silent, f"waiting for {NAMES[1]} ({IDS[1]}, 10.0.0.12) to answer on TCP 7224"),
+    (lambda k: k.heard.pop(IDS[2]), f"waiting for {IDS[2]} (10.0.0.13) to answer on TCP 7224"),
+    (lambda k: hears(k, 2, spec_digest="x", spec_keys={}), f"the spec of {NAMES[1]} differs"),
+    (lambda k: hears(k, 2, roster=()), f"waiting for {NAMES[1]} to read EC2"),
+    (lambda k: hears(k, 3, roster=IDS[1:4]), f"{NAMES[2]} sees another roster in EC2"),
+    (lambda k: hears(k, 3, facts=None), f"waiting for {NAMES[2]} to be prepared"),
+    (
+        lambda k: hears(k, 3, facts=replace(facts(3), prepared=False)),
+        f"waiting for {NAMES[2]} to be prepared",
+    ),
+    (
+        lambda k: hears(k, 3, phase=Phase.FAILED, reason="no pcs"),
+        f"{NAMES[2]} cannot take part: no pcs",
+    ),
+    (lambda k: setattr(k, "confirmed", ()), "a second read of EC2"),
+    (
+        lambda k: setattr(k, "candidates", Candidates(trouble="2 of 3 instances")),
+        "2 of 3 instances",
+    ),
+    (lambda k: setattr(k, "candidates", Candidates()), "EC2 has not answered yet"),
+)
+
+
+@pytest.mark.parametrize(("spoil", "told"), DISAGREEMENTS, ids=[told for _, told in DISAGREEMENTS])
+def test_who_is_not_sure_votes_for_nothing_and_says_why(spoil: Spoil, told: str) -> None:
+    k = founder()
+    spoil(k)
+    assert agreement.view(k, NOW) is None
+    stands = outlook(k, NOW)
+    assert stands.phase is Phase.WAITING
+    assert told in stands.reason
+
+
+def test_an_error_of_ec2_is_told_while_there_is_no_roster() -> None:
+    k = founder()
+    k.candidates = Candidates()
+    k.troubles["instances"] = Trouble("EC2 throttles", cure="wait")
+    assert outlook(k, NOW).reason == "EC2 throttles"
+
+
+def test_an_error_of_ec2_does_not_undo_a_roster_that_is_known() -> None:
+    k = founder()
+    k.troubles["instances"] = Trouble("EC2 throttles")
+    assert agreement.view(k, NOW) is not None
+
+
+def test_a_node_that_must_not_be_touched_fails_and_votes_for_nothing() -> None:
+    k = founder()
+    k.facts = replace(facts(), corosync=CorosyncConfig.FOREIGN, corosync_detail="cluster x")
+    assert agreement.view(k, NOW) is None
+    assert outlook(k, NOW).phase is Phase.FAILED
+
+
+def test_any_peer_that_says_formed_ends_founding_for_everybody() -> None:
+    k = founder()
+    said = replace(hello(2), instance_id=IDS[3], name=NAMES[3], phase=Phase.FORMED, uuid="cd" * 16)
+    k.heard[IDS[3]] = Heard(said, NOW - 1000.0)
+    assert agreement.view(k, NOW) is None
+    assert f"already formed ({NAMES[3]} says so)" in outlook(k, NOW).reason
+
+
+def test_a_decision_one_was_not_told_of_is_named() -> None:
+    k = founder()
+    hears(k, 2, uuid="cd" * 16)
+    assert f"{NAMES[1]} knows cluster {'cd' * 16} to be decided" in outlook(k, NOW).reason
+
+
+@pytest.mark.parametrize("topic", ["store", "identity", "spec", "token"])
+def test_what_comes_first_is_told_first(topic: str) -> None:
+    k = founder()
+    k.troubles[topic] = Trouble("broken", why="because", cure="mend it")
+    k.troubles["greet:x"] = Trouble("later")
+    stands = outlook(k, NOW)
+    assert (stands.phase, stands.reason, stands.next) == (
+        Phase.WAITING,
+        "broken: because",
+        "mend it",
+    )
+
+
+def test_trouble_only_a_person_can_end_is_a_failure() -> None:
+    k = founder()
+    k.troubles["spec"] = Trouble("wrong", fatal=True)
+    assert outlook(k, NOW).phase is Phase.FAILED
+
+
+# --- founding ---------------------------------------------------------------------------------
+
+
+def done() -> Knowledge:
+    """The conductor's knowledge when everything is done and verified."""
+    k = founder(DECIDED)
+    k.election = replace(k.election, role=Role.LEADER)
+    own = replace(facts(laid=True, running=True), trusted=True, built=True)
+    k.facts, k.cluster = own, cluster(*NAMES[:3])
+    k.proofs = dict.fromkeys(ROSTER[1:], ("permissions", 0.0))
+    for number in (2, 3):
+        others = {m: "permissions" for m in ROSTER if m != IDS[number - 1]}
+        look = replace(facts(number, laid=True, running=True), trusted=True)
+        hears(k, number, facts=look, proofs=others, uuid=decree().uuid)
+    return k
+
+
+def test_the_conductor_says_formed_once_everything_is_verified() -> None:
+    assert unverified(done(), NOW) == ""
+    assert may_say_formed(done(), NOW)
+
+
+UNFINISHED: tuple[tuple[Spoil, str], ...] = (
+    (lambda k: hears(k, 2, facts=None), f"{NAMES[1]} to say how far it is"),
+    (_silent, f"{NAMES[1]} to say how far it is"),
+    (
+        lambda k: hears(k, 3, facts=facts(3, laid=True)),
+        f"{NAMES[2]} to prove that it can fence the others",
+    ),
+    (lambda k: setattr(k, "cluster", cluster(*NAMES[:3], started=False)), "fence-web to start"),
+)
+
+
+@pytest.mark.parametrize(("spoil", "told"), UNFINISHED, ids=[told for _, told in UNFINISHED])
+def test_what_is_not_verified_keeps_it_from_saying_formed(spoil: Spoil, told: str) -> None:
+    k = done()
+    spoil(k)
+    assert unverified(k, NOW) == told
+    assert not may_say_formed(k, NOW)
+    assert outlook(k, NOW).phase is Phase.FOUNDING
+
+
+def test_a_member_that_is_offline_does_not_hold_up_the_others() -> None:
+    k = done()
+    k.cluster = cluster(*NAMES[:2])
+    k.heard.pop(IDS[2])
+    assert unverified(k, NOW) == ""
+
+
+def test_a_follower_says_formed_only_after_a_member_of_its_cluster_does() -> None:
+    k = done()
+    k.election = replace(k.election, role=Role.FOLLOWER)
+    assert not may_say_formed(k, NOW)
+    hears(k, 2, phase=Phase.FORMED, uuid="cd" * 16)
+    assert not may_say_formed(k, NOW)
+    hears(k, 2, phase=Phase.FORMED, uuid=decree().uuid)
+    assert may_say_formed(k, NOW)
+
+
+def test_another_spec_than_the_founding_was_decided_for_stops_the_node() -> None:
+    k = done()
+    k.election = replace(
+        k.election, durable=replace(DECIDED, decided=replace(decree(), spec_digest="other"))
+    )
+    assert not may_say_formed(k, NOW)
+    stands = outlook(k, NOW)
+    assert stands.phase is Phase.FAILED
+    assert "put the same muster.toml back" in stands.next
+
+
+# --- formed -----------------------------------------------------------------------------------
+
+
+def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> None:
+    k = done()
+    k.formed = True
+    assert "every member is online" in outlook(k, NOW).reason
+    k.cluster = cluster(*NAMES[:2])
+    assert f"offline: {NAMES[2]}" in outlook(k, NOW).reason
+    k.cluster = replace(cluster(NAMES[0]), quorate=False)
+    assert "has no quorum" in outlook(k, NOW).reason
+    k.cluster = None
+    assert "Pacemaker does not answer" in outlook(k, NOW).reason
+    assert outlook(k, NOW).phase is Phase.FORMED
