@@ -358,6 +358,8 @@ class Engine:
         if not self._k.formed:
             self._k.spec_stale = True
             self._k.facts_stale = True
+        if course.decree_of(self._k) is None:
+            self._k.facts = None  # what was seen before must not found a cluster now
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""
