@@ -1,0 +1,142 @@
+"""What is due when: the order of a node's own steps, and how often it asks the world."""
+
+from dataclasses import replace
+
+import pytest
+
+from muster_sim.samples import IDS, NAMES, NOW, cluster, decree, facts, founder
+from musterd import course, discovery
+from musterd.course import Action
+from musterd.election import machine
+from musterd.election.types import Durable, Role
+from musterd.knowledge import Attempt, Knowledge
+from musterd.model import Candidates
+
+DECIDED = Durable(1, IDS[0], None, decree())
+
+
+def kinds(k: Knowledge, now: float = NOW) -> list[str]:
+    return [action.kind for action in course.due(k, now)]
+
+
+def test_a_node_first_learns_who_it_is_then_what_is_wanted() -> None:
+    blank = Knowledge(election=machine.start("", Durable()))
+    assert kinds(blank) == ["identity"]
+    blank.node = founder().node
+    assert kinds(blank) == ["spec"]
+
+
+def test_nothing_is_asked_of_peers_before_the_token_is_here() -> None:
+    k = founder()
+    k.trusted = False
+    assert "token" in kinds(k)
+    assert not {"greet", "instances"} & set(kinds(k))
+
+
+def test_every_listed_instance_is_greeted_but_not_oneself() -> None:
+    greeted = [action.target for action in course.due(founder(), NOW) if action.kind == "greet"]
+    assert greeted == list(IDS[1:4])
+
+
+def test_ec2_is_not_read_more_often_than_every_ten_seconds() -> None:
+    k = founder()
+    k.attempts["instances"] = Attempt(began=NOW)
+    assert Action("instances") not in course.due(k, NOW + discovery.READ_EVERY - 0.1)
+    assert Action("instances") in course.due(k, NOW + discovery.READ_EVERY)
+
+
+def test_later_instances_of_a_launch_put_their_first_read_off() -> None:
+    k = founder()
+    assert k.node is not None
+    k.node, k.reads, k.started = replace(k.node, launch_index=2), (), NOW
+    assert "instances" not in kinds(k, NOW)
+    assert "instances" in kinds(k, NOW + discovery.STAGGER)
+
+
+def test_what_failed_is_tried_again_later_and_later_but_never_given_up() -> None:
+    k = founder()
+    waits = []
+    for failures in range(1, 12):
+        k.attempts["token"] = Attempt(NOW, failures)
+        k.trusted = False
+        tried = (n / 2 for n in range(200))
+        waits.append(next(s for s in tried if Action("token") in course.due(k, NOW + s)))
+    assert waits == sorted(waits)
+    assert waits[0] == course.FIRST_RETRY
+    assert waits[-1] == course.LAST_RETRY
+
+
+def test_hurry_makes_a_failed_action_due_at_once() -> None:
+    k = founder()
+    k.attempts["instances"] = Attempt(NOW, 5)
+    k.hurry("instances")
+    assert Action("instances") in course.due(k, NOW)
+
+
+def test_what_is_under_way_does_not_wake_the_engine() -> None:
+    k = founder()
+    everything = {action.key for action in course.due(k, NOW)}
+    assert course.next_due(k, NOW, set()) == 0.0
+    assert course.next_due(k, NOW, everything) > 0.0
+
+
+def test_an_unprepared_node_is_prepared_before_anything_is_decided() -> None:
+    k = founder()
+    k.facts = replace(facts(), prepared=False)
+    assert "step" in kinds(k)
+
+
+def test_a_decision_makes_the_next_step_due() -> None:
+    assert "step" not in kinds(founder())
+    assert "step" in kinds(founder(DECIDED))
+
+
+def test_a_formed_node_takes_no_steps() -> None:
+    k = founder(DECIDED)
+    k.formed = True
+    assert "step" not in kinds(k)
+
+
+@pytest.mark.parametrize(
+    ("role", "formed", "dc", "expected"),
+    [
+        (Role.LEADER, False, NAMES[1], True),
+        (Role.FOLLOWER, False, NAMES[0], False),
+        (Role.FOLLOWER, True, NAMES[0], True),
+        (Role.LEADER, True, NAMES[1], False),
+    ],
+)
+def test_the_conductor_is_the_leader_and_once_formed_the_dc(
+    role: Role, formed: bool, dc: str, expected: bool
+) -> None:
+    k = founder(DECIDED)
+    k.election, k.formed = replace(k.election, role=role), formed
+    k.cluster = replace(cluster(*NAMES[:3]), dc=dc)
+    assert course.conductor(k) is expected
+
+
+def test_without_quorum_nobody_conducts_a_formed_cluster() -> None:
+    k = founder(DECIDED)
+    k.formed = True
+    k.cluster = replace(cluster(*NAMES[:3]), quorate=False)
+    assert not course.conductor(k)
+
+
+# --- who is served ----------------------------------------------------------------------------
+
+
+def test_the_door_knows_listed_instances_and_members_only() -> None:
+    k = founder(DECIDED)
+    assert course.member_addresses(k, IDS[3]) == frozenset({"10.0.0.14"})
+    assert course.member_addresses(k, "i-0000000000000beef") is None
+    assert course.member_addresses(k, IDS[0]) is None
+    k.candidates = Candidates()
+    assert course.member_addresses(k, IDS[1]) == frozenset({"10.0.0.12"})
+    assert course.member_addresses(k, IDS[3]) is None
+
+
+def test_a_terminated_member_is_not_served_any_more() -> None:
+    k = founder(DECIDED)
+    k.candidates = Candidates(gone=frozenset({IDS[1]}))
+    assert course.member_addresses(k, IDS[1]) is None
+    assert IDS[1] not in course.peers(k)
