@@ -52,6 +52,10 @@ lock: venv
 bench-form: venv lab-deps deb
 	$(BIN)/python tests/bench/form.py
 
+.PHONY: bench-footprint
+bench-footprint: venv lab-deps deb
+	$(BIN)/python tests/bench/footprint.py
+
 .PHONY: venv
 venv: $(VENV)/.ready
 

@@ -55,8 +55,7 @@ _ENDS = (
     ("files", "step", "message", "corosync and pacemaker start"),
     ("start and build", "step", "message", "members are online"),
     ("configure", "step", "message", "the configuration is pushed"),
-    ("resources", "phase", "message", "waiting for another node to reach"),
-    ("proof", "phase", "phase", "formed"),
+    ("resources, trust and proof", "phase", "phase", "formed"),
 )
 
 
