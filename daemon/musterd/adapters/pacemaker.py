@@ -113,14 +113,22 @@ def _resource(element: ElementTree.Element, group: str) -> Iterator[ClusterResou
         )
 
 
+# Pacemaker's roles (rsc_role_e) in which the last start has ended; Master and Slave are older names.
+_RUNNING = {"Started", "Promoted", "Unpromoted", "Master", "Slave"}
+
+
 def _state(element: ElementTree.Element) -> ResourceState:
+    """Tell the state by the role.
+
+    While an action is under way the role is its name ("Starting", and `active` is true already),
+    except for a monitor: that is an attribute `pending="Monitoring"` of a started resource.
+    """
+    role = element.get("role", "")
     if element.get("failed") == "true":
         return ResourceState.FAILED
-    if element.get("pending"):  # "Starting", "Stopping", ...
-        return ResourceState.PENDING
-    if element.get("active") == "true":  # roles besides Started: promoted and unpromoted
+    if role in _RUNNING:
         return ResourceState.STARTED
-    return ResourceState.STOPPED
+    return ResourceState.STOPPED if role in {"Stopped", "Unknown"} else ResourceState.PENDING
 
 
 def _failure(element: ElementTree.Element) -> str:

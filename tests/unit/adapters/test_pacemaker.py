@@ -63,10 +63,27 @@ def test_a_node_still_joining_is_not_online() -> None:
     assert state.online == ()
 
 
-def test_an_action_under_way_is_pending() -> None:
-    state = parsed(RUNNING.replace(b'id="vip" ', b'id="vip" pending="Starting" '))
+def vip(seen: bytes) -> ResourceState:
+    """The state of a resource whose line begins as 2.1.5 was seen to write it."""
+    before = b'resource_agent="ocf:heartbeat:awsvip" role="Started" active="true"'
+    assert before in RUNNING
+    state = parsed(RUNNING.replace(before, b'resource_agent="ocf:heartbeat:awsvip" ' + seen))
     assert state is not None
-    assert state.resources[1].state is ResourceState.PENDING
+    return state.resources[1].state
+
+
+def test_what_is_being_started_has_not_started() -> None:
+    """It is active already, on the node that starts it: no address may be called up by that."""
+    assert vip(b'role="Starting" active="true"') is ResourceState.PENDING
+    assert vip(b'role="Stopping" active="true"') is ResourceState.PENDING
+
+
+def test_a_monitor_under_way_takes_nothing_from_what_runs() -> None:
+    assert vip(b'role="Started" active="true" pending="Monitoring"') is ResourceState.STARTED
+
+
+def test_other_roles_that_run_count_as_started() -> None:
+    assert vip(b'role="Promoted" active="true"') is ResourceState.STARTED
 
 
 def test_not_connected_is_no_state() -> None:
