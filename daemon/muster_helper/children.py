@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from muster_helper.forks import Forks
 from musterd.errors import HelperError
 
 # The whole environment of a child. No proxy variable: pcs would send tokens through it.
@@ -67,6 +68,7 @@ class Children:
         helper waits until it has ended.
         """
         self._kept = kept
+        self._pcs = Forks("pcs", ENVIRONMENT, kept)
 
     def __call__(
         self,
@@ -97,6 +99,13 @@ class Children:
         environment: Mapping[str, str],
     ) -> int:
         given, out, err = streams
+        if argv[0] == "pcs":
+            try:
+                code = self._pcs.run(argv, timeout, streams, environment)
+            except subprocess.TimeoutExpired:
+                raise _too_slow(argv, timeout, out, err) from None
+            if code is not None:
+                return code
         try:
             child = subprocess.Popen(  # noqa: S603 - a list, built by our own code only
                 list(argv),
@@ -119,12 +128,16 @@ class Children:
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-            raise HelperError(
-                f"`{' '.join(argv[:3])}` did not end within {timeout:.0f} s and was killed",
-                refused=False,
-                why=Ran(-1, _text(out), _text(err)).words(),
-                cure="see `journalctl -u 'muster-helper@*'`; the step is tried again",
-            ) from None
+            raise _too_slow(argv, timeout, out, err) from None
+
+
+def _too_slow(argv: Sequence[str], timeout: float, out: int, err: int) -> HelperError:
+    return HelperError(
+        f"`{' '.join(argv[:3])}` did not end within {timeout:.0f} s and was killed",
+        refused=False,
+        why=Ran(-1, _text(out), _text(err)).words(),
+        cure="see `journalctl -u 'muster-helper@*'`; the step is tried again",
+    )
 
 
 def must(ran: Ran, what: str, cure: str) -> Ran:
