@@ -75,7 +75,7 @@ def run(lab: Lab, built: Image) -> Round:
         conductor = next((each for each in told if _at(each, *_ENDS[4][1:]) is not None), None)
         if conductor is None:
             raise MachineError("no node pushed the configuration")
-        return Round(seconds, spent, _parts(conductor, seconds), busy)
+        return Round(seconds, spent, parts(conductor, seconds), busy)
 
 
 def _events(lab: Lab, node: str) -> list[dict[str, Any]]:
@@ -91,17 +91,17 @@ def _at(events: list[dict[str, Any]], kind: str, field: str, begins: str) -> flo
     return None
 
 
-def _parts(events: list[dict[str, Any]], total: float) -> dict[str, float]:
+def parts(events: list[dict[str, Any]], total: float) -> dict[str, float]:
     """The conductor's parts; what it does not tell apart is in the next one.
 
     What is left of the whole is the start of the daemon and the wait for the last node.
     """
-    parts: dict[str, float] = {}
+    found: dict[str, float] = {}
     last = 0.0
     for name, *end in _ENDS:
         moment = _at(events, *end)
         if moment is not None and moment >= last:
-            parts[name] = moment - last
+            found[name] = moment - last
             last = moment
-    parts["start of musterd, last node"] = total - last
-    return parts
+    found["start of musterd, last node"] = total - last
+    return found
