@@ -113,7 +113,7 @@ def _resource(element: ElementTree.Element, group: str) -> Iterator[ClusterResou
         )
 
 
-# Pacemaker's roles (rsc_role_e) in which the last start has ended; Master and Slave are older names.
+# Pacemaker's roles (rsc_role_e) of what has been started; Master and Slave are older names.
 _RUNNING = {"Started", "Promoted", "Unpromoted", "Master", "Slave"}
 
 
