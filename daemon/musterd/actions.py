@@ -151,7 +151,11 @@ class Actions:
         spec = course.spec_of(k)
         self._token = await self._reach.secrets(spec, node).token()
         await self._reach.peers.open(self._token, spec.cluster.name, node.instance_id)
-        return lambda k: setattr(k, "trusted", True)
+
+        def outcome(k: Knowledge) -> None:
+            k.trusted, k.trusted_at = True, self._reach.clock.monotonic()
+
+        return outcome
 
     # --- who else ---------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if not k.trusted:
         yield Action("token"), 0.0
         return
-    if k.reads or now - k.started >= _first_read_after(k):
+    if k.reads or now - k.trusted_at >= _first_read_after(k):
         yield Action("instances"), discovery.READ_EVERY if forming else 300.0
     for peer in peers(k):
         yield Action("greet", peer), GREET_FORMING if forming else GREET_FORMED
@@ -82,7 +82,7 @@ def _must_look(k: Knowledge, now: float) -> bool:
 
 
 def _first_read_after(k: Knowledge) -> float:
-    """Return the seconds from start to the first read of EC2.
+    """Return the seconds from having the token to the first read of EC2.
 
     Instances of one launch boot together; reading together would make each wait `READ_EVERY` for
     the second read. The later ones wait a little instead, while they are being prepared.

@@ -63,6 +63,7 @@ class Knowledge:
     settings: Settings | None = None
     spec_stale: bool = True  # read the sources (again)
     trusted: bool = False  # the token is here and the peer port is open
+    trusted_at: float = 0.0  # monotonic seconds
     candidates: Candidates = field(default_factory=Candidates)
     reads: tuple[Read, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)

@@ -48,7 +48,7 @@ def test_ec2_is_not_read_more_often_than_every_ten_seconds() -> None:
 def test_later_instances_of_a_launch_put_their_first_read_off() -> None:
     k = founder()
     assert k.node is not None
-    k.node, k.reads, k.started = replace(k.node, launch_index=2), (), NOW
+    k.node, k.reads, k.trusted_at = replace(k.node, launch_index=2), (), NOW
     assert "instances" not in kinds(k, NOW)
     assert "instances" in kinds(k, NOW + discovery.STAGGER)
 
