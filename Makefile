@@ -56,6 +56,17 @@ bench-form: venv lab-deps deb
 bench-footprint: venv lab-deps deb
 	$(BIN)/python tests/bench/footprint.py
 
+# Every interleaving of the election's messages and crashes, up to stated bounds (docs/simulation.md).
+.PHONY: explore
+explore: venv
+	PYTHONPATH=tests/sim:daemon:client nice $(BIN)/python -m muster_sim --explore
+
+# Whole daemons in virtual time, a story of trouble from each seed: `make sim SEEDS=100000`.
+SEEDS ?= 2000
+.PHONY: sim
+sim: venv
+	PYTHONPATH=tests/sim:daemon:client nice $(BIN)/python -m muster_sim --seeds $(SEEDS)
+
 .PHONY: venv
 venv: $(VENV)/.ready
 

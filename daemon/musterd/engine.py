@@ -41,6 +41,7 @@ from musterd.settings import public
 from musterd.status import hello_of, metrics_of, status_of
 
 HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
+PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
 TICK = 0.25  # seconds between the election's ticks while founding is under way
 
 log = structlog.get_logger("musterd")
@@ -68,6 +69,8 @@ class Engine:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._last_hello: Hello | None = None
+        self._published = float("-inf")
+        self._unpublished = False
         self._operations: deque[Operation] = deque(maxlen=64)
         self.journal = Journal(world.clock)
         record = self._load()
@@ -101,6 +104,8 @@ class Engine:
         wait = max(0.02, course.next_due(self._k, self._now(), self._busy()))
         if not self._k.formed and self._k.node is not None:
             wait = min(wait, TICK)
+        if self._unpublished:
+            wait = min(wait, PUBLISH_EVERY)
         try:
             # Not wait_for: before Python 3.12 that can swallow the cancellation that ends us.
             async with asyncio.timeout(wait):
@@ -285,8 +290,8 @@ class Engine:
         """Tell the outside what changed: the phase, the status, and the peers by a new hello."""
         now = self._now()
         stands = outlook.outlook(self._k, now)
+        entered = stands.phase is not self._k.outlook.phase
         if stands != self._k.outlook:
-            entered = stands.phase is not self._k.outlook.phase
             if entered:
                 self._k.since = self._wall()
             self._k.outlook = stands
@@ -297,7 +302,10 @@ class Engine:
             for peer in course.peers(self._k):
                 self._k.hurry(f"greet:{peer}")
         self._last_hello = hello
-        self._world.publish(self.status())
+        self._unpublished = not entered and now - self._published < PUBLISH_EVERY
+        if not self._unpublished:
+            self._published = now
+            self._world.publish(self.status())
         for number, operation in enumerate(self._operations):
             if operation.state == "running" and stands.phase in {Phase.FORMED, Phase.FAILED}:
                 state = "done" if stands.phase is Phase.FORMED else "failed"
