@@ -187,13 +187,14 @@ def test_both_addresses_answer_from_outside(web: Founded) -> None:
 
 
 def test_a_node_reads_ec2_at_most_every_ten_seconds(web: Founded) -> None:
-    """Counted until fencing is tried: fence_aws then reads the instances too."""
+    """Counted until the cluster is configured: from then on its agents read instances too."""
     everything = web.lab.calls(service="ec2")
-    first_try = next(n for n, call in enumerate(everything) if call.action == "StopInstances")
+    agents = {"DescribeNetworkInterfaces", "StopInstances"}
+    configured = next(n for n, call in enumerate(everything) if call.action in agents)
     for node in web.ids:
         reads = [
             call
-            for call in everything[:first_try]
+            for call in everything[:configured]
             if (call.caller, call.action) == (node, "DescribeInstances")
         ]
         times = moments(reads)
@@ -219,7 +220,7 @@ def test_no_secret_shows_anywhere(web: Founded) -> None:
         spelt[f"{what} in url-safe base64"] = base64.urlsafe_b64encode(key).decode().rstrip("=")
     places = {"/proc on this machine": b"\n".join(web.processes).decode(errors="replace")}
     for node in web.ids:
-        places[f"journal of {node}"] = said(lab, node, "journalctl", "--output=export", "--all")
+        places[f"journal of {node}"] = said(lab, node, "journalctl", "--output=json", "--all")
         places[f"CIB of {node}"] = said(lab, node, "cibadmin", "--query")
         files = "cat /run/muster*/*.json /run/muster-watch/*.xml /var/log/*.log /var/log/*/*.log"
         places[f"files of {node}"] = said(lab, node, "sh", "-c", f"{files} | tr -d '\\000'")
