@@ -64,7 +64,7 @@ def compile_tree(tree: Path, installed_at: str) -> None:
     compiled = subprocess.run(  # noqa: S603 (arguments from this file)
         [
             *(sys.executable, "-I", "-X", "no_debug_ranges", "-m", "compileall", *options),
-            *("-s", str(tree), "-p", installed_at, str(tree)),
+            *("-s", str(tree), f"-p{installed_at}", str(tree)),
         ],
         check=False,
     )
