@@ -251,7 +251,8 @@ def test_pcs_stonith_fence_really_kills_and_the_node_comes_back(web: Founded) ->
 
 def test_the_holder_of_the_address_dies_and_the_address_moves(web: Founded) -> None:
     lab = web.lab
-    [address] = status(lab, web.ids[0])["addresses"]
+    wait_for(lab, "healthy", web.ids)  # the node fenced before may still give resources back
+    [address] = until(lab, web.ids[0], lambda now: _moved(now, "nobody"))["addresses"]
     holder = next(node for node in web.nodes if node.hostname == address["node"])
     others = [each for each in web.ids if each != holder.instance_id]
     uuid, before = status(lab, others[0])["cluster"]["uuid"], boot_id(lab, holder.instance_id)

@@ -37,8 +37,12 @@ def _metadata(lab: Lab, node: str, path: str) -> str:
 
 
 def _reaches(lab: Lab, node: str, address: str | None, seconds: int = 5) -> bool:
-    """Whether one answer comes to a ping a second; silence needs less time to be believed."""
-    ping = lab.run(node, "ping", "-c", "1", "-w", str(seconds), str(address), check=False)
+    """Whether any answer comes to a ping a second; silence needs less time to be believed.
+
+    Not `-w`: it gives up at the first "host unreachable", which a neighbour that was silent before
+    still earns for a second or two.
+    """
+    ping = lab.run(node, "ping", "-c", str(seconds), "-W", "1", str(address), check=False)
     return ping.returncode == 0
 
 
