@@ -11,7 +11,7 @@ from musterd.model import Candidates, Instance, InstanceState, Read
 from musterd.spec import Spec, StaticPeer
 
 CONFIRM_AFTER = 2.0  # seconds two equal reads must lie apart
-STAGGER = 3.0  # seconds by which later instances of one launch delay their first read
+STAGGER = 2.2  # seconds by which later instances of one launch delay their first read
 READ_EVERY = 10.0  # seconds between a node's own reads while forming
 STALE_AFTER = 60.0  # seconds after which a read confirms nothing any more
 
