@@ -85,18 +85,18 @@ def _first_trouble(k: Knowledge) -> Outlook | None:
 
 
 def _founding_outlook(k: Knowledge, now: float) -> Outlook:
-    todo = course.plan(k, now)
-    if todo.blocked:
-        return Outlook(Phase.FAILED, todo.blocked, todo.cure)
+    plan = course.plan(k, now)
+    if plan.blocked:
+        return Outlook(Phase.FAILED, plan.blocked, plan.cure)
     failed = k.troubles.get("step") or k.troubles.get("proof")
     if failed is not None:
         return Outlook(Phase.FOUNDING, failed.sentence, failed.cure)
     if k.step is not None:
         doing = k.progress or k.step.why
         return Outlook(Phase.FOUNDING, f"{k.step.verb}: {doing}", "nothing to do")
-    if todo.step is not None:
-        return Outlook(Phase.FOUNDING, f"{todo.step.verb}: {todo.step.why}", "nothing to do")
-    waiting = todo.waiting_for or unverified(k, now)
+    if plan.step is not None:
+        return Outlook(Phase.FOUNDING, f"{plan.step.verb}: {plan.step.why}", "nothing to do")
+    waiting = plan.waiting_for or unverified(k, now)
     reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
     return Outlook(Phase.FOUNDING, reason, "nothing to do")
 
