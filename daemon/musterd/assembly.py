@@ -107,9 +107,10 @@ def next_step(now: Founding) -> Plan:
         if plan != Plan():
             return plan
     if not configured(now.cluster, now.wanted):
-        # Trust and proof can wait while everybody waits for the configuration; on small machines
-        # they would only take its processor.
-        return Plan(waiting_for=settled(now.cluster, now.wanted))
+        waiting = Plan(waiting_for=settled(now.cluster, now.wanted))
+        # While Pacemaker elects its DC, processors idle; afterwards the agents need them. The
+        # conductor has the configuration to build and to push at once.
+        return waiting if now.conductor else _own_rest(now, facts) or waiting
     return _own_rest(now, facts) or _settled(now, decree)
 
 

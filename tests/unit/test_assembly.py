@@ -140,11 +140,19 @@ def test_what_was_pushed_is_given_time_to_show_and_pushed_again_after_it() -> No
     assert verb(next_step(late)) is Verb.CONFIGURE
 
 
-def test_trust_and_proof_follow_the_configuration() -> None:
+def test_trust_and_proof_follow_the_start() -> None:
     own = replace(RUNNING, trusted=False)
-    assert next_step(founding(own, cluster=EMPTY)).step is None
-    assert verb(next_step(founding(own, cluster=ALL))) is Verb.TRUST
-    assert verb(next_step(founding(RUNNING, cluster=ALL, need_proof=True))) is Verb.PROBE_FENCING
+    for state in (EMPTY, ALL):
+        assert verb(next_step(founding(own, cluster=state))) is Verb.TRUST
+        proof = founding(RUNNING, cluster=state, need_proof=True)
+        assert verb(next_step(proof)) is Verb.PROBE_FENCING
+
+
+def test_the_conductor_configures_before_anything_of_its_own() -> None:
+    own = replace(RUNNING, trusted=False)
+    pushed = founding(own, cluster=EMPTY, conductor=True, pushed_for=1.0)
+    assert next_step(pushed).step is None
+    assert verb(next_step(founding(own, cluster=ALL, conductor=True))) is Verb.TRUST
 
 
 def test_all_done_leaves_nothing_to_do() -> None:
