@@ -20,6 +20,7 @@ def _no_lab_is_left() -> Iterator[None]:
 
 
 @pytest.mark.lab
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_no_lab_is_left")
 def test_the_daemon_at_rest_is_as_small_as_promised() -> None:
