@@ -14,7 +14,7 @@ SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-ve
 help:
 	@echo 'make demo    three nodes found a fenced cluster here, while you watch'
 	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
-	@echo 'make lab-long  five real nodes at once, beyond what `make test` boots'
+	@echo 'make lab-long  what is too long for `make test`: five nodes at once, the daemon at rest'
 	@echo 'make check   lint and types only'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
 
@@ -28,7 +28,7 @@ test: venv lab-deps deb check
 
 .PHONY: lab-long
 lab-long: venv lab-deps deb
-	$(BIN)/pytest -m long tests/lab
+	$(BIN)/pytest -m long tests/lab tests/bench
 
 .PHONY: check
 check: lint
