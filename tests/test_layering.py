@@ -42,6 +42,7 @@ ARROWS = {
     "pcs_words": set(),
     "election": set(),
     "trust": set(),
+    "certificates": {"trust"},
     # What is known, and what of it is shown; `course` holds the readings of knowledge (who the
     # members are, who conducts) that the engine decides by, and status must tell the same.
     "knowledge": {"election.types", "peer_wire", "settings"},
@@ -64,14 +65,14 @@ HELPER_MAY_IMPORT = {
 
 PURE = STAGES | {
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
-    "knowledge", "status", "course", "agreement", "outlook",
+    "certificates", "knowledge", "status", "course", "agreement", "outlook",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",
     "structlog",
 }  # fmt: skip
 OUTSIDE_FOR_PURE = {"pydantic", "pydantic_core"}
-OUTSIDE_FOR = {"trust": {"cryptography"}}
+OUTSIDE_FOR = {"certificates": {"cryptography"}}
 
 # What `muster status` may load before it has printed: it is to start in 35 ms.
 STATUS_PATH = ("muster.__main__", "muster.cli", "muster.commands.status")

@@ -8,30 +8,13 @@ client, so anybody who reaches the port can test guesses at leisure. 256 bits le
 Pure: time, keys and randomness come in as arguments.
 """
 
+import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-    derive_private_key,
-)
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from musterd.errors import PeerError, SecretError
 from musterd.spec import INSTANCE_ID
@@ -40,11 +23,6 @@ TOKEN_BYTES = 32
 _TOKEN = re.compile(r"mst1_([A-Za-z0-9_-]{43})_([A-Za-z0-9_-]{6})", re.ASCII)
 _CURE = "run `muster token` and put its whole output where [secret] says the token is"
 _SALT = b"musterd/v1"
-# Order of the group of P-256 (SEC 2, secp256r1).
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_AUTHORITY_DATES = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC))
-_LEAF_BEFORE = timedelta(hours=24)  # a peer's clock may be behind
-_LEAF_AFTER = timedelta(days=30)
 _KEY_BYTES = 256  # both authkeys: what `pcs cluster setup` makes
 
 
@@ -68,27 +46,6 @@ class Tokens:
 
     issue: Token
     trust: tuple[Token, ...]
-
-
-@dataclass(frozen=True)
-class Authority:
-    """The certificate authority of one token and cluster; never sent anywhere."""
-
-    cluster: str
-    certificate: x509.Certificate
-    key: EllipticCurvePrivateKey = field(repr=False)
-
-    def pem(self) -> str:
-        """Return the certificate, for a trust store."""
-        return self.certificate.public_bytes(Encoding.PEM).decode("ascii")
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A node's certificate with its key, both PEM; they live in memory only."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -168,80 +125,6 @@ def secret_text(token: Token) -> str:
     return json.dumps({"v": 1, "issue": token.text(), "trust": [token.text()]})
 
 
-def authority(token: Token, cluster: str) -> Authority:
-    """Derive the certificate authority of a cluster.
-
-    The key is the same on every node; the certificates differ in their (random) signatures, which
-    chain building does not look at: subject, key and key id decide.
-    """
-    material = _derive(token, b"ca-p256\0" + cluster.encode("ascii"), 48)
-    # 48 bytes, not 32: reduced to the group's order their bias is below 2^-128.
-    scalar = int.from_bytes(material, "big") % (_P256_ORDER - 1) + 1
-    key = derive_private_key(scalar, SECP256R1())
-    public = key.public_key()
-    identifier = _key_identifier(public)
-    # The key id keeps two authorities of one cluster apart while tokens are exchanged.
-    name = _common_name(f"musterd {cluster} {identifier.digest.hex()[:12]}")
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(public)
-        .serial_number(_serial(public))
-        .not_valid_before(_AUTHORITY_DATES[0])
-        .not_valid_after(_AUTHORITY_DATES[1])
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(key, SHA256())
-    )
-    return Authority(cluster, certificate, key)
-
-
-def leaf(issuer: Authority, instance_id: str, key: EllipticCurvePrivateKey, now: float) -> Leaf:
-    """Mint this node's certificate for `key`, valid around `now` (seconds since 1970).
-
-    The host name to verify is the instance id; the URI also names the cluster. Its lifetime is no
-    boundary (whoever has the token can mint another), so it is wide enough for clocks that differ.
-    """
-    at = datetime.fromtimestamp(int(now), UTC)
-    names = [
-        x509.DNSName(instance_id),
-        x509.UniformResourceIdentifier(f"musterd://{issuer.cluster}/{instance_id}"),
-    ]
-    public = key.public_key()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(_common_name("musterd"))  # constant: names are read from the SAN alone
-        .issuer_name(issuer.certificate.subject)
-        .public_key(public)
-        .serial_number(_serial(public))
-        .not_valid_before(at - _LEAF_BEFORE)
-        .not_valid_after(at + _LEAF_AFTER)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage(
-                [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-            ),
-            critical=False,
-        )
-        .add_extension(_key_identifier(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                _key_identifier(issuer.key.public_key())
-            ),
-            critical=False,
-        )
-        .sign(issuer.key, SHA256())
-    )
-    return Leaf(
-        certificate.public_bytes(Encoding.PEM),
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
-
-
 def peer_id(alternative_names: Iterable[tuple[str, str]], cluster: str) -> str:
     """Return the instance id that a verified peer certificate names.
 
@@ -275,14 +158,24 @@ def cluster_keys(token: Token, seed: str, uuid: str) -> ClusterKeys:
     """
     context = b"\0" + uuid.encode("ascii") + b"\0" + bytes.fromhex(seed)
     return ClusterKeys(
-        corosync=_derive(token, b"corosync-authkey" + context, _KEY_BYTES).hex(),
-        pacemaker=_derive(token, b"pacemaker-authkey" + context, _KEY_BYTES).hex(),
-        pcsd_token=_base64url(_derive(token, b"pcsd-token" + context, 144)),
+        corosync=derive(token, b"corosync-authkey" + context, _KEY_BYTES).hex(),
+        pacemaker=derive(token, b"pacemaker-authkey" + context, _KEY_BYTES).hex(),
+        pcsd_token=_base64url(derive(token, b"pcsd-token" + context, 144)),
     )
 
 
-def _derive(token: Token, info: bytes, length: int) -> bytes:
-    return HKDF(algorithm=SHA256(), length=length, salt=_SALT, info=info).derive(token.value)
+def derive(token: Token, info: bytes, length: int) -> bytes:
+    """Derive `length` bytes for the purpose `info`: HKDF with SHA-256 (RFC 5869).
+
+    By hand, because all of `cryptography` would stay loaded for these few lines; tests compare it
+    with that library's.
+    """
+    secret = hmac.digest(_SALT, token.value, "sha256")
+    block = made = b""
+    for count in range(1, -(-length // sha256().digest_size) + 1):
+        block = hmac.digest(secret, block + info + bytes([count]), "sha256")
+        made += block
+    return made[:length]
 
 
 def _base64url(value: bytes) -> str:
@@ -291,34 +184,3 @@ def _base64url(value: bytes) -> str:
 
 def _check(value: bytes) -> str:
     return _base64url(sha256(value).digest())[:6]
-
-
-def _common_name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _public_digest(public: EllipticCurvePublicKey) -> bytes:
-    return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-
-
-def _key_identifier(public: EllipticCurvePublicKey) -> x509.SubjectKeyIdentifier:
-    # Not RFC 5280's SHA-1 form: hosts under a FIPS policy refuse SHA-1, any unique value will do.
-    return x509.SubjectKeyIdentifier(_public_digest(public)[:20])
-
-
-def _serial(public: EllipticCurvePublicKey) -> int:
-    return int.from_bytes(_public_digest(public)[:16], "big") | 1
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from musterd import trust
-from musterd.adapters.tls import Tls, _in_memory
+from musterd import certificates, trust
+from musterd.adapters.tls import Tls, _present
+from musterd.certificates import Leaf
 from musterd.errors import PeerError
 from musterd.model import Phase
 from musterd.peer_wire import Hello
@@ -54,13 +55,12 @@ HELLO = Hello(
 BOTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
-def client_context(authority: trust.Authority, leaf: trust.Leaf | None) -> ssl.SSLContext:
+def client_context(authority: certificates.Authority, leaf: Leaf | None) -> ssl.SSLContext:
     """Make a context that trusts `authority` and shows `leaf`, without any care of ours."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=authority.pem())
     if leaf is not None:
-        with _in_memory(leaf) as path:
-            context.load_cert_chain(path)
+        _present(context, leaf.pem())
     return context
 
 
@@ -79,9 +79,9 @@ async def post(port: "Port", context: ssl.SSLContext) -> int:
         return response.status
 
 
-def good_leaf(shift: float = 0.0) -> trust.Leaf:
+def good_leaf(shift: float = 0.0) -> Leaf:
     key = generate_private_key(SECP256R1())
-    return trust.leaf(trust.authority(TOKEN, "db"), CALLER, key, time.time() + shift)
+    return certificates.leaf(certificates.authority(TOKEN, "db"), CALLER, key, time.time() + shift)
 
 
 async def test_a_member_is_let_in(open_port: "OpenPort", make_caller: "MakeCaller") -> None:
@@ -94,7 +94,7 @@ async def test_a_member_is_let_in(open_port: "OpenPort", make_caller: "MakeCalle
 
 async def test_without_certificate_nothing_is_reached(open_port: "OpenPort") -> None:
     port = await open_port()
-    context = client_context(trust.authority(TOKEN, "db"), None)
+    context = client_context(certificates.authority(TOKEN, "db"), None)
     with pytest.raises(aiohttp.ClientError):
         await post(port, context)
     assert port.door.asked == 0
@@ -118,11 +118,11 @@ async def test_strangers_reject_each_other(
 
 async def test_a_foreign_leaf_is_refused_though_it_trusts_us(open_port: "OpenPort") -> None:
     port = await open_port()
-    foreign = trust.leaf(
-        trust.authority(OTHER, "db"), CALLER, generate_private_key(SECP256R1()), time.time()
+    foreign = certificates.leaf(
+        certificates.authority(OTHER, "db"), CALLER, generate_private_key(SECP256R1()), time.time()
     )
     with pytest.raises(aiohttp.ClientError):
-        await post(port, client_context(trust.authority(TOKEN, "db"), foreign))
+        await post(port, client_context(certificates.authority(TOKEN, "db"), foreign))
     assert port.door.asked == 0
 
 
@@ -144,7 +144,7 @@ async def test_another_instance_behind_an_address_is_no_peer(
 
 async def test_tls_1_2_is_refused(open_port: "OpenPort") -> None:
     port = await open_port()
-    context = client_context(trust.authority(TOKEN, "db"), good_leaf())
+    context = client_context(certificates.authority(TOKEN, "db"), good_leaf())
     assert await post(port, context) == 400  # the same context as 1.3 gets in
     asked = port.door.asked
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -171,7 +171,7 @@ async def test_certificates_out_of_their_time_are_refused(
     open_port: "OpenPort", shift: float
 ) -> None:
     port = await open_port()
-    context = client_context(trust.authority(TOKEN, "db"), good_leaf(shift=shift))
+    context = client_context(certificates.authority(TOKEN, "db"), good_leaf(shift=shift))
     with pytest.raises(aiohttp.ClientError):
         await post(port, context)
     assert port.door.asked == 0
@@ -186,7 +186,7 @@ def crafted(
     issuer: x509.Certificate,
     extensions: Iterable[tuple[x509.ExtensionType, bool]],
     common_name: str = "musterd",
-) -> trust.Leaf:
+) -> Leaf:
     """Sign whatever a member could sign: it knows the authority's key as we do."""
     key, now = generate_private_key(SECP256R1()), datetime.now(UTC)
     builder = (
@@ -205,7 +205,7 @@ def crafted(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     certificate = builder.sign(issuer_key, SHA256())
-    return trust.Leaf(
+    return Leaf(
         certificate.public_bytes(Encoding.PEM),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     )
@@ -217,7 +217,7 @@ OWN_DNS = x509.DNSName(CALLER)
 
 async def test_a_server_only_certificate_cannot_call(open_port: "OpenPort") -> None:
     port = await open_port()
-    authority = trust.authority(TOKEN, "db")
+    authority = certificates.authority(TOKEN, "db")
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     leaf = crafted(authority.key, authority.certificate, [names(OWN_DNS, OWN_URI), (usage, False)])
     with pytest.raises(aiohttp.ClientError):
@@ -227,15 +227,15 @@ async def test_a_server_only_certificate_cannot_call(open_port: "OpenPort") -> N
 
 async def test_a_leaf_cannot_issue(open_port: "OpenPort") -> None:
     port = await open_port()
-    authority = trust.authority(TOKEN, "db")
+    authority = certificates.authority(TOKEN, "db")
     middle_key = generate_private_key(SECP256R1())
-    middle = trust.leaf(authority, CALLER, middle_key, time.time())
+    middle = certificates.leaf(authority, CALLER, middle_key, time.time())
     below = crafted(
         middle_key,
         x509.load_pem_x509_certificate(middle.certificate),
         [names(OWN_DNS, OWN_URI), (BOTH, False)],
     )
-    chain = trust.Leaf(below.certificate + middle.certificate, below.key)
+    chain = Leaf(below.certificate + middle.certificate, below.key)
     with pytest.raises(aiohttp.ClientError):
         await post(port, client_context(authority, chain))
     assert port.door.asked == 0
@@ -255,7 +255,7 @@ async def test_a_certificate_must_name_one_node_of_this_cluster(
     open_port: "OpenPort", extensions: list[tuple[x509.ExtensionType, bool]]
 ) -> None:
     port = await open_port()
-    authority = trust.authority(TOKEN, "db")
+    authority = certificates.authority(TOKEN, "db")
     leaf = crafted(authority.key, authority.certificate, [*extensions, (BOTH, False)], CALLER)
     try:
         status = await post(port, client_context(authority, leaf))
@@ -266,11 +266,10 @@ async def test_a_certificate_must_name_one_node_of_this_cluster(
 
 
 async def test_a_name_outside_the_san_proves_nothing(make_caller: "MakeCaller") -> None:
-    authority = trust.authority(TOKEN, "db")
+    authority = certificates.authority(TOKEN, "db")
     leaf = crafted(authority.key, authority.certificate, [(BOTH, False)], SERVER)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with _in_memory(leaf) as path:
-        context.load_cert_chain(path)
+    _present(context, leaf.pem())
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0, ssl=context)
     try:
         caller = await make_caller(server.sockets[0].getsockname()[1])
@@ -329,7 +328,7 @@ async def test_while_tokens_are_exchanged_both_are_trusted(
     await port.peers.open(TOKEN.text(), "db", SERVER)
     newer = Tls()
     newer.hear(trust.Tokens(OTHER, (OTHER, TOKEN)))
-    credentials, _ = newer.load(OTHER, "db", CALLER, time.time())
+    credentials, _ = await newer.load(OTHER, "db", CALLER, time.time())
     assert await post(port, credentials.client) == 400  # an empty body is not understood: inside
     older = await make_caller(port.listener.port)
     await older.hello(SERVER, "127.0.0.1", HELLO)
@@ -340,9 +339,9 @@ async def test_a_renewed_leaf_holds_on_the_open_port(
 ) -> None:
     port = await open_port()
     caller = await make_caller(port.listener.port)
-    port.tls.renew(time.time() - 60 * 86400)  # expired at once, so that it is seen to be used
+    await port.tls.renew(time.time() - 60 * 86400)  # expired at once, so that it is seen to be used
     with pytest.raises(PeerError) as caught:
         await caller.hello(SERVER, "127.0.0.1", HELLO)
     assert "expired" in caught.value.why
-    port.tls.renew(time.time())
+    await port.tls.renew(time.time())
     await caller.hello(SERVER, "127.0.0.1", HELLO)

@@ -53,8 +53,8 @@ ENVELOPE = Envelope(
 )
 
 
-def context_of(own_id: str = CALLER) -> ssl.SSLContext:
-    return Tls().load(TOKEN, "db", own_id, time.time())[0].client
+async def context_of(own_id: str = CALLER) -> ssl.SSLContext:
+    return (await Tls().load(TOKEN, "db", own_id, time.time()))[0].client
 
 
 async def post(
@@ -67,7 +67,7 @@ async def post(
         aiohttp.ClientSession(connector=connector) as session,
         session.post(
             f"https://127.0.0.1:{port.listener.port}/peer/v1/{path}",
-            ssl=context_of(own_id),
+            ssl=await context_of(own_id),
             server_hostname=SERVER,
             data=data,
         ) as response,
@@ -228,7 +228,7 @@ async def test_a_large_body_and_a_large_header_are_refused(open_port: "OpenPort"
         aiohttp.ClientSession(connector=connector) as session,
         session.post(
             f"https://127.0.0.1:{port.listener.port}/peer/v1/hello",
-            ssl=context_of(),
+            ssl=await context_of(),
             server_hostname=SERVER,
             headers={"X-Long": "x" * 9000},
         ) as response,
@@ -243,7 +243,7 @@ async def test_a_body_that_never_ends_is_given_up(
     monkeypatch.setattr("musterd.api.peer.BODY_SECONDS", 0.2)
     port = await open_port()
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", port.listener.port, ssl=context_of(), server_hostname=SERVER
+        "127.0.0.1", port.listener.port, ssl=await context_of(), server_hostname=SERVER
     )
     head = b"POST /peer/v1/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     writer.write(head)
@@ -269,7 +269,7 @@ async def test_strange_answers_are_errors(make_caller: "MakeCaller", answer: byt
         writer.write(answer)
         writer.close()
 
-    context = Tls().load(TOKEN, "db", SERVER, time.time())[0].server
+    context = (await Tls().load(TOKEN, "db", SERVER, time.time()))[0].server
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:
         caller = await make_caller(server.sockets[0].getsockname()[1])

@@ -1,16 +1,8 @@
-"""The token, the authority derived from it, and who a certificate names."""
-
-from hashlib import sha256
+"""The token, the keys derived from it, and who a certificate names."""
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,30 +12,6 @@ from musterd.errors import PeerError, SecretError
 TOKEN = trust.make_token(bytes(range(32)))
 OTHER = trust.make_token(bytes(32))
 OWN = "i-0123456789abcdef0"
-NOW = 1_800_000_000.0
-
-
-@pytest.fixture(scope="module")
-def key() -> EllipticCurvePrivateKey:
-    return generate_private_key(SECP256R1())
-
-
-def public_key_digest(authority: trust.Authority) -> str:
-    public = authority.key.public_key()
-    return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-
-
-def test_authority_matches_the_published_vector() -> None:
-    assert public_key_digest(trust.authority(TOKEN, "db")).startswith("f076e016da7d27e50d83bc82")
-
-
-def test_authority_differs_by_token_and_by_cluster() -> None:
-    digests = {
-        public_key_digest(trust.authority(token, cluster))
-        for token in (TOKEN, OTHER)
-        for cluster in ("db", "web")
-    }
-    assert len(digests) == 4
 
 
 def test_token_text_reads_back() -> None:
@@ -52,8 +20,7 @@ def test_token_text_reads_back() -> None:
 
 def test_token_and_keys_hide_in_repr() -> None:
     keys = trust.cluster_keys(TOKEN, "00" * 32, "ab" * 16)
-    authority = trust.authority(TOKEN, "db")
-    shown = f"{TOKEN!r} {trust.Tokens(TOKEN, (TOKEN,))!r} {keys!r} {authority!r}"
+    shown = f"{TOKEN!r} {trust.Tokens(TOKEN, (TOKEN,))!r} {keys!r}"
     for secret in (TOKEN.text(), repr(TOKEN.value), keys.corosync, keys.pacemaker, keys.pcsd_token):
         assert secret not in shown
 
@@ -126,35 +93,6 @@ def test_malformed_secret_value_is_refused_unrepeated(text: str) -> None:
     assert GOOD not in f"{caught.value} {caught.value.cure} {caught.value.__cause__}"
 
 
-def test_leaf_names_the_instance_and_little_else(key: EllipticCurvePrivateKey) -> None:
-    authority = trust.authority(TOKEN, "db")
-    leaf = trust.leaf(authority, OWN, key, NOW)
-    certificate = x509.load_pem_x509_certificate(leaf.certificate)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == [OWN]
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [f"musterd://db/{OWN}"]
-    assert OWN not in certificate.subject.rfc4514_string()
-    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert set(usage) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
-    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    assert constraints.critical
-    assert not constraints.value.ca
-    certificate.verify_directly_issued_by(authority.certificate)
-    valid = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-    assert [NOW - at.timestamp() for at in valid] == [24 * 3600, -30 * 24 * 3600]
-    assert b"PRIVATE" not in leaf.certificate
-    assert "PRIVATE" not in repr(leaf)
-
-
-def test_authority_is_constrained_and_old_enough() -> None:
-    certificate = trust.authority(TOKEN, "db").certificate
-    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    assert constraints.critical
-    assert constraints.value == x509.BasicConstraints(ca=True, path_length=0)
-    assert certificate.not_valid_before_utc.year == 2020
-    assert certificate.not_valid_after_utc.year == 2120
-
-
 def test_peer_id_is_read_from_the_one_uri() -> None:
     names = (("DNS", OWN), ("URI", f"musterd://db/{OWN}"))
     assert trust.peer_id(names, "db") == OWN
@@ -201,3 +139,9 @@ def test_cluster_keys_depend_on_token_seed_and_uuid() -> None:
     assert len({keys.corosync, keys.pacemaker}) == 2
     assert len(bytes.fromhex(keys.corosync)) == len(bytes.fromhex(keys.pacemaker)) == 256
     assert len(keys.pcsd_token) == 192
+
+
+@given(st.binary(max_size=40), st.integers(1, 300))
+def test_keys_are_derived_as_rfc_5869_says(info: bytes, length: int) -> None:
+    expected = HKDF(algorithm=SHA256(), length=length, salt=b"musterd/v1", info=info)
+    assert trust.derive(TOKEN, info, length) == expected.derive(TOKEN.value)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import structlog
 
 from musterd import peer_wire, trust
 from musterd.adapters.tls import Credentials, Tls
@@ -22,6 +23,8 @@ _COMPARE = (
     "compare on both nodes: cluster name and [secret] (`muster config`), the clock "
     "(`chronyc tracking`); an instance that took over the address is known as such within 10 s"
 )
+
+log = structlog.get_logger("musterd.peers")
 
 
 class HttpPeers:
@@ -52,7 +55,7 @@ class HttpPeers:
         self._port = port
         self._session: aiohttp.ClientSession | None = None
         self._listening = False
-        self._renewal: asyncio.TimerHandle | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def open(self, token: str, cluster: str, own_id: str) -> None:
         """Take the cluster token: open the peer port, and be able to call. Idempotent.
@@ -62,7 +65,7 @@ class HttpPeers:
             PeerError: the port cannot be opened.
         """
         issuing = trust.parse_token(token)
-        credentials, new = self._tls.load(issuing, cluster, own_id, self._clock.wall())
+        credentials, new = await self._tls.load(issuing, cluster, own_id, self._clock.wall())
         if new or not self._listening:
             try:
                 await self._listen(credentials.server)
@@ -117,11 +120,16 @@ class HttpPeers:
 
     def _schedule_renewal(self) -> None:
         self._stop_renewal()
-        self._renewal = asyncio.get_running_loop().call_later(_RENEWAL, self._renew)
+        self._renewal = asyncio.create_task(self._renew())
 
-    def _renew(self) -> None:
-        self._tls.renew(self._clock.wall())
-        self._schedule_renewal()
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL)
+            try:
+                await self._tls.renew(self._clock.wall())
+            except PeerError as error:
+                # The leaf in use lives on for weeks, and tomorrow is another day.
+                log.warning("the certificate was not renewed", why=error.why, cure=error.cure)
 
     def _stop_renewal(self) -> None:
         if self._renewal is not None:

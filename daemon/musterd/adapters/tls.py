@@ -1,19 +1,16 @@
-"""TLS contexts of this node, made from trust values; no key ever touches a disk.
+"""TLS contexts of this node, made of the token; no key ever touches a disk.
 
 TLS 1.3 only, certificates demanded on both sides, our own authorities the only trusted ones.
 """
 
 import os
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-
-from musterd import trust
+from musterd.adapters.mint import mint
 from musterd.errors import PeerError
-from musterd.trust import Authority, Leaf, Token, Tokens
+from musterd.trust import Token, Tokens
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Credentials:
 
     cluster: str
     own_id: str
-    issuer: Authority = field(repr=False)
+    issuer: Token = field(repr=False)
     server: ssl.SSLContext = field(repr=False)
     client: ssl.SSLContext = field(repr=False)
 
@@ -45,7 +42,9 @@ class Tls:
         """Trust, from the next `load` on, also what the secret names beside its issuing token."""
         self._trusted = tokens.trust
 
-    def load(self, token: Token, cluster: str, own_id: str, now: float) -> tuple[Credentials, bool]:
+    async def load(
+        self, token: Token, cluster: str, own_id: str, now: float
+    ) -> tuple[Credentials, bool]:
         """Make credentials; the same contexts again unless anything they are made of changed.
 
         Args:
@@ -56,11 +55,15 @@ class Tls:
 
         Returns:
             The credentials, and whether they are new, so that a listener must be opened with them.
+
+        Raises:
+            PeerError: the certificate cannot be made.
         """
         trusted = dict.fromkeys((token, *self._trusted))
         made_of = (tuple(trusted), cluster, own_id)
         if self._credentials is not None and made_of == self._made_of:
             return self._credentials, False
+        minted = await mint(token, trusted, cluster, own_id, now)
         server = _context(ssl.PROTOCOL_TLS_SERVER)
         server.sslobject_class = _reporting(self._refused)
         # A resumed session would outlive the exchange of the token.
@@ -68,27 +71,26 @@ class Tls:
         client = _context(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = True
         client.hostname_checks_common_name = False
-        authorities = "".join(trust.authority(each, cluster).pem() for each in trusted)
         for context in (server, client):
-            context.load_verify_locations(cadata=authorities)
+            context.load_verify_locations(cadata=minted.authorities)
+            _present(context, minted.leaf)
         self._made_of = made_of
-        issuer = trust.authority(token, cluster)
-        self._credentials = Credentials(cluster, own_id, issuer, server, client)
-        self.renew(now)
+        self._credentials = Credentials(cluster, own_id, token, server, client)
         return self._credentials, True
 
-    def renew(self, now: float) -> None:
+    async def renew(self, now: float) -> None:
         """Mint a new leaf with a new key; it holds from the next handshake, on open listeners too.
 
         Args:
             now: seconds since 1970.
+
+        Raises:
+            PeerError: it cannot be made; the old one stays in use.
         """
-        credentials = self.credentials()
-        key = generate_private_key(SECP256R1())
-        leaf = trust.leaf(credentials.issuer, credentials.own_id, key, now)
-        for context in (credentials.server, credentials.client):
-            with _in_memory(leaf) as path:
-                context.load_cert_chain(path)
+        mine = self.credentials()
+        minted = await mint(mine.issuer, (mine.issuer,), mine.cluster, mine.own_id, now)
+        for context in (mine.server, mine.client):
+            _present(context, minted.leaf)
 
     def credentials(self) -> Credentials:
         """Return the credentials. Raises PeerError while the token is not known yet."""
@@ -111,14 +113,13 @@ def _context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-@contextmanager
-def _in_memory(leaf: Leaf) -> Iterator[str]:
-    """Offer key and certificate under a path, which is all that `load_cert_chain` takes."""
+def _present(context: ssl.SSLContext, leaf: str) -> None:
+    """Show a leaf in handshakes; `load_cert_chain` takes nothing but a path."""
     descriptor = os.memfd_create("leaf", os.MFD_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(leaf.key + leaf.certificate)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(leaf)
         file.flush()
-        yield f"/proc/self/fd/{descriptor}"
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
 
 
 def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
