@@ -2,6 +2,8 @@
 
 import sys
 
-# botocore loads awscrt wherever a distribution happens to have it installed: 4 MiB at rest, for
-# checksums of S3 that nothing here needs. None makes its import fail, which botocore expects.
-sys.modules.setdefault("awscrt", None)  # type: ignore[arg-type]
+# botocore loads both wherever a distribution happens to have them installed (pcs needs the second):
+# 15 MiB at rest, for a signing method that is never chosen and for a TLS layer that it only asks
+# whether it is in use. `None` makes their import fail, which botocore is prepared for.
+for name in ("awscrt", "OpenSSL"):
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]
