@@ -52,8 +52,14 @@ class _AwsClients:
 
     def secrets(self, spec: Spec, node: Node) -> Secrets:
         """Return the token's one configured source."""
-        region = partial(self._aws, node.region)
-        return token_source(spec.secret, spec.cluster.name, region, self._clock, self._tls.hear)
+        return token_source(
+            spec.secret,
+            spec.cluster.name,
+            partial(self._aws, node.region),
+            self._clock,
+            self._tls.hear,
+            may_create=not self._tls.has_heard(),
+        )
 
     def close(self) -> None:
         """End the session's threads."""
@@ -111,13 +117,13 @@ async def serve() -> None:
 def _compose(stack: AsyncExitStack) -> Engine:
     clock, random = SystemClock(), SystemRandom()
     refusals = Refusals()
-    tls = Tls(refusals.handshake)
+    late = _LateEngine()
+    tls = Tls(refusals.handshake, late.doubt_token)
     aws = _AwsClients(clock, tls)
     stack.callback(aws.close)
     cluster = CrmMonFile()
     stack.callback(cluster.close)
-    door = _LateDoor()
-    peers = HttpPeers(tls, clock, random, door.listen)
+    peers = HttpPeers(tls, clock, random, late.listen)
     stack.push_async_callback(peers.close)
     reach = Reach(
         clock=clock,
@@ -131,16 +137,22 @@ def _compose(stack: AsyncExitStack) -> Engine:
         host_name=lambda: os.uname().nodename,
     )
     world = World(clock, random, FileStore(), peers, cluster, _Written(StatusFile()))
-    engine = Engine(world, Actions(reach))
-    door.listener = PeerListener(peer_application(engine, refusals))
-    stack.push_async_callback(door.listener.close)
+    late.engine = engine = Engine(world, Actions(reach))
+    application = peer_application(engine, refusals)
+    late.listener = PeerListener(application, crowded=refusals.crowded)
+    stack.push_async_callback(late.listener.close)
     return engine
 
 
-class _LateDoor:
-    """The peer port belongs to the engine, which needs the peers first: the knot is tied here."""
+class _LateEngine:
+    """The peer port asks the engine, which needs the peers first: the knot is tied here."""
 
+    engine: Engine
     listener: PeerListener
+
+    def doubt_token(self) -> None:
+        """Have the token read again."""
+        self.engine.doubt_token()
 
     async def listen(self, context: ssl.SSLContext) -> None:
         """Open the port."""

@@ -47,6 +47,10 @@ class Authority:
     certificate: x509.Certificate
     key: EllipticCurvePrivateKey = field(repr=False)
 
+    def name(self) -> str:
+        """Return "musterd CLUSTER KEY-ID", which every node derives alike."""
+        return str(self.certificate.subject.rfc4514_string()).removeprefix("CN=")
+
     def pem(self) -> str:
         """Return the certificate, for a trust store."""
         return self.certificate.public_bytes(Encoding.PEM).decode("ascii")
@@ -141,15 +145,16 @@ def leaf(issuer: Authority, instance_id: str, key: EllipticCurvePrivateKey, now:
 def main() -> None:
     """Read an order, write authorities and a leaf.
 
-    In: `issue` and `trust` (text forms of tokens), `cluster`, `own_id`, `now`. Out: `authorities`
-    (one PEM text) and `leaf` (key and certificate, one PEM text).
+    In: `issue` and `trust` (text forms of tokens), `cluster`, `own_id`, `now`. Out: `authority`
+    (the issuer's name), `authorities` (one PEM text), `leaf` (key and certificate, one PEM text).
     """
     order = json.load(sys.stdin)
     cluster = order["cluster"]
     issuer = authority(parse_token(order["issue"]), cluster)
     trusted = [authority(parse_token(text), cluster).pem() for text in order["trust"]]
     own = leaf(issuer, order["own_id"], generate_private_key(SECP256R1()), order["now"])
-    json.dump({"authorities": "".join(trusted), "leaf": own.pem()}, sys.stdout)
+    made = {"authority": issuer.name(), "authorities": "".join(trusted), "leaf": own.pem()}
+    json.dump(made, sys.stdout)
 
 
 def _common_name(text: str) -> x509.Name:

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from musterd import assembly, discovery, resources
 from musterd.election.machine import leads
 from musterd.knowledge import Knowledge
-from musterd.model import Decree, NodeFacts, Plan
+from musterd.model import Decree, InstanceState, NodeFacts, Plan
 from musterd.spec import Proof, Spec
 
 GREET_FORMING = 2.0  # seconds between hellos to a peer while forming
 GREET_FORMED = 30.0
 SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
 HOLDERS_EVERY = 60.0  # seconds between reads of who holds the floating addresses, once formed
+TOKEN_EVERY = 3600.0  # seconds between reads of the token's source
+TOKEN_DOUBTED = 60.0  # between two of them when there is a reason
 FIRST_RETRY = 1.0  # seconds; doubles with each failure in a row
 LAST_RETRY = 15.0
+
+_ALIVE = {InstanceState.PENDING, InstanceState.RUNNING}  # states in which an instance can call
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if not k.trusted:
         yield Action("token"), 0.0
         return
+    if _token_may_be_old(k, now):
+        yield Action("token"), TOKEN_DOUBTED
     if k.reads or now - k.trusted_at >= _first_read_after(k):
         yield Action("instances"), discovery.READ_EVERY if forming else 300.0
     for peer in peers(k):
@@ -79,6 +85,14 @@ def _must_look(k: Knowledge, now: float) -> bool:
     if k.facts is None or k.facts_stale:
         return True
     return k.facts_assumed and k.step is None and plan(k, now).step is None
+
+
+def _token_may_be_old(k: Knowledge, now: float) -> bool:
+    """Tell whether to look for another token: now and then, and when peers do not know each other.
+
+    Not while keys are laid: they are derived from one token.
+    """
+    return not laying(k) and (k.doubted or now - k.trusted_at >= TOKEN_EVERY)
 
 
 def _first_read_after(k: Knowledge) -> float:
@@ -135,6 +149,11 @@ def spec_of(k: Knowledge) -> Spec:
 def decree_of(k: Knowledge) -> Decree | None:
     """Return the decided decree."""
     return k.election.durable.decided
+
+
+def laying(k: Knowledge) -> bool:
+    """Tell whether the cluster is decided and not formed yet: its files are being written."""
+    return decree_of(k) is not None and not k.formed
 
 
 def own_name(k: Knowledge) -> str:
@@ -219,7 +238,7 @@ def member_addresses(k: Knowledge, instance_id: str) -> frozenset[str] | None:
     if instance_id == k.own_id:
         return None
     for item in k.candidates.instances:
-        if item.instance_id == instance_id:
+        if item.instance_id == instance_id and item.state in _ALIVE:
             return frozenset({*item.addresses, item.address} - {""})
     decree = decree_of(k)
     for member in decree.members if decree is not None else ():

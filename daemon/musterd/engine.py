@@ -227,8 +227,7 @@ class Engine:
     async def _deliver(self, to: str, address: str, message: Message) -> None:
         """Send one message; a lost one is repeated by the machine, so only the journal cares."""
         try:
-            term = self._k.election.durable.term
-            await self._world.peers.send(to, address, message, term)
+            await self._world.peers.send(to, address, message, message.term)
         except MusterError as error:
             log.debug("message not delivered", to=to, error=str(error))
 
@@ -363,6 +362,7 @@ class Engine:
                 self._k.hurry(topic)
         for topic in ("spec", "token", "step"):  # what a person may just have cured
             self._k.troubles.pop(topic, None)
+        self._k.doubted = True
         if not self._k.formed:
             self._k.spec_stale = True
             self._k.facts_stale = True
@@ -399,6 +399,11 @@ class Engine:
         attempt = self._k.attempts.get("instances")
         return attempt is not None and self._now() - attempt.began >= READ_EVERY
 
+    def doubt_token(self) -> None:
+        """Have the token read again: a peer's authority is unknown here, or ours there."""
+        if not (self._k.doubted or self._inbox.full()):
+            self._inbox.put_nowait(lambda: setattr(self._k, "doubted", True))
+
     async def hello(self, peer: Hello) -> Hello:
         """Take in a member's hello and return our own."""
         await self._inbox.put(lambda: self._heard(peer))
@@ -415,8 +420,13 @@ class Engine:
         await self._inbox.put(lambda: self._received(sender, message))
 
     def _received(self, sender: str, message: Message) -> None:
-        if not self._k.formed and self._broken is None:
-            self._step(PeerSaid(sender, message, self._now()))
+        if self._k.formed or self._broken is not None:
+            return
+        if machine.usurps(self._k.election, sender, message):
+            leader = self._k.election.leader
+            self._say("peer", f"ignored: {sender} claims term {message.term}, which {leader} leads")
+            return
+        self._step(PeerSaid(sender, message, self._now()))
 
     async def ping(self) -> None:
         """Return once the loop has taken an event: it is alive."""

@@ -64,6 +64,7 @@ class Knowledge:
     spec_stale: bool = True  # read the sources (again)
     trusted: bool = False  # the token is here and the peer port is open
     trusted_at: float = 0.0  # monotonic seconds
+    doubted: bool = False  # the token may have been changed: read it again
     candidates: Candidates = field(default_factory=Candidates)
     reads: tuple[Read, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)

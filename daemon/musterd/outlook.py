@@ -78,6 +78,8 @@ _FIRST = ("store", "identity", "spec", "token")
 def _first_trouble(k: Knowledge) -> Outlook | None:
     for topic in _FIRST:
         trouble = k.troubles.get(topic)
+        if topic == "token" and k.trusted:
+            continue  # it could not be read again; the one that is known holds on
         if trouble is not None:
             phase = Phase.FAILED if trouble.fatal else Phase.WAITING
             return Outlook(phase, trouble.sentence, trouble.cure)

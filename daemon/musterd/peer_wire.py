@@ -19,11 +19,15 @@ from musterd.election.types import (
     VoteReply,
     VoteRequest,
 )
+from musterd.helper_wire import WireMember
 from musterd.model import NodeFacts, Phase
 from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
 
 VERSION: Literal[1] = 1
 BODY_LIMIT = 65_536  # bytes
+# Terms rise by one an election. What JSON readers everywhere take for an integer is far beyond,
+# and keeps a term writable: Python itself refuses to print numbers of some thousand digits.
+TERM_LIMIT = 2**53 - 1
 PORT = 7224  # TCP
 
 Kind = Literal["hello", "message"]
@@ -49,7 +53,7 @@ class Hello:
     phase: Phase
     reason: str
     roster: tuple[InstanceId, ...]
-    roster_age: float
+    roster_age: Annotated[float, Field(ge=0, le=1e9)]
     spec_digest: str
     spec_keys: dict[str, str]
     uuid: str  # of the decree this node knows to be decided, "" before
@@ -70,7 +74,7 @@ class Envelope:
     cluster: Annotated[str, Field(pattern=CLUSTER_NAME)]
     sender: InstanceId
     to: InstanceId
-    term: Annotated[int, Field(ge=0)]
+    term: Annotated[int, Field(ge=0, le=TERM_LIMIT)]
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     type: Kind
     body: dict[str, object]
@@ -86,8 +90,20 @@ MESSAGES: dict[str, type[Message]] = {
 }
 
 
+@dataclass(frozen=True)
+class _WireDecree:
+    """The bounds of a decree; `model.Decree` has the shape."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    uuid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    members: Annotated[tuple[WireMember, ...], Field(min_length=2, max_length=16)]
+    spec_digest: Annotated[str, Field(max_length=64)]
+    seed: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 _ENVELOPE = TypeAdapter(Envelope)
 _HELLO = TypeAdapter(Hello)
+_DECREE = TypeAdapter(_WireDecree)
 _WORDS: dict[str, TypeAdapter[Message]] = {
     word: TypeAdapter(shape) for word, shape in MESSAGES.items()
 }
@@ -130,7 +146,22 @@ def read_message(body: dict[str, object]) -> Message:
     ((word, said),) = body.items()
     if word not in _WORDS:
         raise ValueError("the word is none of this version's")
-    return _validated(_WORDS[word], said)
+    message = _validated(_WORDS[word], said)
+    _check_terms_and_decrees(said)
+    return message
+
+
+def _check_terms_and_decrees(said: object) -> None:
+    """Hold every term and decree of a message, wherever it stands, against its bounds."""
+    if not isinstance(said, dict):
+        return
+    for key, value in said.items():
+        if key == "term" and not 0 <= value <= TERM_LIMIT:
+            raise ValueError("term: no term that an election can have")
+        if key == "decree":
+            _validated(_DECREE, value)
+        else:
+            _check_terms_and_decrees(value)
 
 
 def problem_detail(content: bytes) -> str:

@@ -20,6 +20,9 @@ from musterd.errors import PeerError, SecretError
 from musterd.spec import INSTANCE_ID
 
 TOKEN_BYTES = 32
+# OpenSSL's verify codes when no trusted authority signed a certificate: another token's, or
+# another cluster's (x509_vfy.h: X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and the three after it).
+UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
 _TOKEN = re.compile(r"mst1_([A-Za-z0-9_-]{43})_([A-Za-z0-9_-]{6})", re.ASCII)
 _CURE = "run `muster token` and put its whole output where [secret] says the token is"
 _SALT = b"musterd/v1"

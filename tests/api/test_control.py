@@ -21,7 +21,7 @@ from muster.errors import RefusedError
 from musterd.api import control
 from musterd.api.access import Access, Caller
 from musterd.api.control import ROUTES, control_applications
-from musterd.api.serve import CONTROL_CONNECTIONS, calm_aiohttp, serve_control, unix_listener
+from musterd.api.serve import CONTROL_LIMITS, calm_aiohttp, serve_control, unix_listener
 from musterd.errors import CloudError, CloudErrorKind, HelperError, MusterError, SettingsError
 
 STATUS = Status(phase="waiting", reason="for one", since="2026-01-01T00:00:00Z", next="launch it")
@@ -253,7 +253,7 @@ async def test_only_some_may_follow_and_who_hangs_up_makes_room(sockets: Sockets
 
 async def test_too_many_connections_are_ended_at_once(sockets: Sockets) -> None:
     many = [await asyncio.open_unix_connection(sockets.status) for _ in range(40)]
-    for reader, _ in many[CONTROL_CONNECTIONS:]:
+    for reader, _ in many[CONTROL_LIMITS.connections :]:
         assert await asyncio.wait_for(reader.read(), 5) == b""
     first_reader, first_writer = many[0]
     first_writer.write(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")

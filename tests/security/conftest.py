@@ -103,6 +103,7 @@ class Port:
     listener: PeerListener
     peers: HttpPeers
     tls: Tls
+    doubts: list[None]  # one each time the token was doubted
 
 
 OpenPort = Callable[..., Awaitable[Port]]
@@ -118,11 +119,14 @@ async def open_port() -> AsyncIterator[OpenPort]:
         token: trust.Token = TOKEN, cluster: str = "db", own_id: str = SERVER
     ) -> Port:
         door, refusals = Door(own=own_id, cluster=cluster), RecordedRefusals()
-        listener = PeerListener(peer_application(door, refusals), host="127.0.0.1", port=0)
-        tls = Tls(refusals.handshake)
+        listener = PeerListener(
+            peer_application(door, refusals), crowded=refusals.crowded, host="127.0.0.1", port=0
+        )
+        doubts: list[None] = []
+        tls = Tls(refusals.handshake, lambda: doubts.append(None))
         peers = HttpPeers(tls, SystemClock(), SystemRandom(), listener.listen)
         await peers.open(token.text(), cluster, own_id)
-        ports.append(Port(door, refusals, listener, peers, tls))
+        ports.append(Port(door, refusals, listener, peers, tls, doubts))
         return ports[-1]
 
     yield open_one

@@ -41,6 +41,7 @@ HELLO = Hello(
     holds=(),
     reaches=(),
 )
+FOUNDERS = (Member(SERVER, "a", "10.0.0.1"), Member(CALLER, "b", "10.0.0.2"))
 ENVELOPE = Envelope(
     v=1,
     cluster="db",
@@ -170,7 +171,7 @@ async def test_a_message_is_one_known_word_said_exactly(
 
 async def test_refused_words_never_show_a_seed(open_port: "OpenPort") -> None:
     port = await open_port()
-    decree = Decree("ab" * 16, (Member(SERVER, "a", "10.0.0.1"),), "d", "5eed" * 16)
+    decree = Decree("ab" * 16, FOUNDERS, "d", "5eed" * 16)
     body = peer_wire.message_body(Propose(3, decree, read_all=True))
     said = body["propose"]
     assert isinstance(said, dict)
@@ -187,7 +188,7 @@ async def test_messages_arrive_as_they_were_sent(
     caller = await make_caller(port.listener.port)
     messages = (
         VoteRequest(3, (SERVER, CALLER), "digest"),
-        Propose(3, Decree("ab" * 16, (Member(SERVER, "a", "10.0.0.1"),), "d", "0" * 64), True),
+        Propose(3, Decree("ab" * 16, FOUNDERS, "d", "0" * 64), True),
     )
     for message in messages:
         await caller.send(SERVER, "127.0.0.1", message, message.term)

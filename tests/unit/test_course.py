@@ -10,7 +10,7 @@ from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable, Role
 from musterd.knowledge import Attempt, Knowledge
-from musterd.model import Candidates
+from musterd.model import Candidates, InstanceState
 
 DECIDED = Durable(1, IDS[0], None, decree())
 
@@ -140,3 +140,49 @@ def test_a_terminated_member_is_not_served_any_more() -> None:
     k.candidates = Candidates(gone=frozenset({IDS[1]}))
     assert course.member_addresses(k, IDS[1]) is None
     assert IDS[1] not in course.peers(k)
+
+
+def test_the_token_is_read_again_now_and_then() -> None:
+    k = founder()
+    k.trusted_at, k.attempts["token"] = NOW, Attempt(NOW)
+    assert "token" not in kinds(k, NOW + course.TOKEN_EVERY - 1)
+    assert "token" in kinds(k, NOW + course.TOKEN_EVERY)
+
+
+def test_a_doubted_token_is_read_again_but_not_more_than_once_a_minute() -> None:
+    k = founder()
+    k.trusted_at, k.attempts["token"], k.doubted = NOW, Attempt(NOW), True
+    assert "token" not in kinds(k, NOW + course.TOKEN_DOUBTED - 1)
+    assert "token" in kinds(k, NOW + course.TOKEN_DOUBTED)
+    k.attempts["token"] = Attempt(NOW + course.TOKEN_DOUBTED, failures=3)
+    assert "token" not in kinds(k, NOW + 2 * course.TOKEN_DOUBTED - 1)
+
+
+def test_while_keys_are_laid_the_token_stays() -> None:
+    k = founder()
+    k.election = machine.start(IDS[0], DECIDED)
+    k.doubted = True
+    assert "token" not in kinds(k)
+    k.formed = True
+    assert "token" in kinds(k)
+
+
+@pytest.mark.parametrize("state", list(InstanceState))
+def test_only_who_can_run_is_a_member(state: InstanceState) -> None:
+    k = founder()
+    first, second, *rest = k.candidates.instances
+    k.candidates = replace(k.candidates, instances=(first, replace(second, state=state), *rest))
+    found = course.member_addresses(k, second.instance_id)
+    running = state in {InstanceState.PENDING, InstanceState.RUNNING}
+    assert (found is not None) == running
+    assert course.member_addresses(k, k.own_id) is None
+
+
+def test_a_decided_member_stays_one_until_it_is_terminated() -> None:
+    k = founder()
+    k.election = machine.start(IDS[0], DECIDED)
+    second = k.candidates.instances[1]
+    k.candidates = Candidates()
+    assert course.member_addresses(k, second.instance_id) == frozenset({second.address})
+    k.candidates = Candidates(gone=frozenset({second.instance_id}))
+    assert course.member_addresses(k, second.instance_id) is None

@@ -129,6 +129,7 @@ def test_a_decision_one_was_not_told_of_is_named() -> None:
 @pytest.mark.parametrize("topic", ["store", "identity", "spec", "token"])
 def test_what_comes_first_is_told_first(topic: str) -> None:
     k = founder()
+    k.trusted = topic != "token"
     k.troubles[topic] = Trouble("broken", why="because", cure="mend it")
     k.troubles["greet:x"] = Trouble("later")
     stands = outlook(k, NOW)
@@ -229,3 +230,10 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     k.cluster = None
     assert "Pacemaker does not answer" in outlook(k, NOW).reason
     assert outlook(k, NOW).phase is Phase.FORMED
+
+
+def test_a_token_that_cannot_be_read_again_holds_nobody_up() -> None:
+    k = founder()
+    before = outlook(k, NOW)
+    k.troubles["token"] = Trouble("the secret cannot be had")
+    assert outlook(k, NOW) == before

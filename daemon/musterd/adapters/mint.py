@@ -21,8 +21,9 @@ _TIMEOUT = 30.0  # seconds; it takes 0.2
 
 @dataclass(frozen=True)
 class Minted:
-    """Who is trusted, and who this node is: PEM texts."""
+    """Who is trusted, and who this node is: PEM texts; and the name of the leaf's authority."""
 
+    authority: str
     authorities: str
     leaf: str = field(repr=False)
 

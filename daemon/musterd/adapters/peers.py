@@ -78,7 +78,8 @@ class HttpPeers:
                     cure=f"see who holds the port: `ss -ltnp 'sport = :{self._port}'`",
                 ) from error
             self._listening = True
-        self._schedule_renewal()
+            log.info("tokens taken up", issuing=credentials.authority, trusted=credentials.trusted)
+            self._schedule_renewal()
 
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
         """Exchange states with the peer that must prove to be `instance_id`.

@@ -58,6 +58,8 @@ def token_source(
     aws: Callable[[], Aws],
     clock: Clock,
     heard: Callable[[Tokens], None],
+    *,
+    may_create: bool = True,
 ) -> TokenSource:
     """Choose the source that `[secret]` names.
 
@@ -67,11 +69,15 @@ def token_source(
         aws: makes or returns the session; called for Secrets Manager only.
         clock: paces reads of a secret that another node is just creating.
         heard: is told all tokens of each read (`Tls.hear`).
+        may_create: whether a secret that does not exist is made. Not while a token is known: a
+            secret that is gone is then a person's doing or a passing lie, and neither is cured by
+            another token.
     """
     match secret.source:
         case SecretSource.SECRETS_MANAGER:
             name = secret.name or f"musterd/{cluster}"
-            return TokenSource(partial(_from_secrets_manager, aws(), clock, name), heard)
+            read = partial(_from_secrets_manager, aws(), clock, name, may_create=may_create)
+            return TokenSource(read, heard)
         case SecretSource.FILE:
             return TokenSource(
                 partial(asyncio.to_thread, read_token_file, Path(secret.path)), heard
@@ -84,14 +90,14 @@ async def _from_spec(token: str) -> str:
     return token
 
 
-async def _from_secrets_manager(aws: Aws, clock: Clock, name: str) -> str:
+async def _from_secrets_manager(aws: Aws, clock: Clock, name: str, *, may_create: bool) -> str:
     """Read the secret; create it when there is none; read again when another node was faster."""
     for attempt in range(_REREADS):
         if attempt:
             await clock.sleep(_PAUSE * attempt)
         try:
             value = await aws.run(
-                partial(_get_or_create, aws, name), "secretsmanager:GetSecretValue"
+                partial(_ask, aws, name, may_create=may_create), "secretsmanager:GetSecretValue"
             )
         except CloudError as error:
             raise _unreadable(name, error) from error
@@ -104,8 +110,8 @@ async def _from_secrets_manager(aws: Aws, clock: Clock, name: str) -> str:
     )
 
 
-def _get_or_create(aws: Aws, name: str) -> str | None:
-    """Return the value, or None when another node has just created the secret.
+def _ask(aws: Aws, name: str, *, may_create: bool) -> str | None:
+    """Return the value, created if need be; None when another node has just created the secret.
 
     The client is made for this and dropped: it is needed once at boot and costs some MiB.
     """
@@ -113,7 +119,7 @@ def _get_or_create(aws: Aws, name: str) -> str | None:
     try:
         return _get(client, name)
     except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
+        if error_code(error) != "ResourceNotFoundException" or not may_create:
             raise
     value = trust.secret_text(trust.make_token(secrets.token_bytes(trust.TOKEN_BYTES)))
     try:
@@ -140,6 +146,13 @@ def _unreadable(name: str, error: CloudError) -> SecretError:
             why=error.why,
             cure=f"`aws secretsmanager restore-secret --secret-id {name}`, or delete it for good "
             "(`delete-secret --force-delete-without-recovery`), or give the cluster another name",
+        )
+    if isinstance(cause, ClientError) and error_code(cause) == "ResourceNotFoundException":
+        return SecretError(
+            f"the secret {name} is gone",
+            why=error.why,
+            cure="this node goes on with the token it has; put the same one back, or another: "
+            "`aws secretsmanager create-secret` (docs/security-peers.md)",
         )
     return SecretError(f"the secret {name} cannot be had", why=str(error), cure=error.cure)
 

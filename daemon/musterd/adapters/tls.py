@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from musterd.adapters.mint import mint
 from musterd.errors import PeerError
-from musterd.trust import Token, Tokens
+from musterd.trust import UNKNOWN_AUTHORITY, Token, Tokens
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Credentials:
 
     cluster: str
     own_id: str
+    authority: str  # the issuing authority's name; it holds its key's id, and no secret
     issuer: Token = field(repr=False)
+    trusted: int  # how many authorities are believed
     server: ssl.SSLContext = field(repr=False)
     client: ssl.SSLContext = field(repr=False)
 
@@ -28,12 +30,19 @@ class Tls:
     """Holds this node's credentials from the moment the token is known.
 
     Args:
-        refused: hears why a handshake failed on the listening side, in OpenSSL's words; asyncio
-            itself drops that reason.
+        refused: hears why a handshake failed on the listening side, in the context of that
+            connection; asyncio itself drops the reason.
+        doubted: hears that a handshake failed, on either side, because one of the two does not
+            know the other's authority: the token may have been changed.
     """
 
-    def __init__(self, refused: Callable[[str], None] = lambda _why: None) -> None:
+    def __init__(
+        self,
+        refused: Callable[[ssl.SSLError], None] = lambda _error: None,
+        doubted: Callable[[], None] = lambda: None,
+    ) -> None:
         self._refused = refused
+        self._doubted = doubted
         self._trusted: tuple[Token, ...] = ()
         self._made_of: tuple[object, ...] = ()
         self._credentials: Credentials | None = None
@@ -41,6 +50,10 @@ class Tls:
     def hear(self, tokens: Tokens) -> None:
         """Trust, from the next `load` on, also what the secret names beside its issuing token."""
         self._trusted = tokens.trust
+
+    def has_heard(self) -> bool:
+        """Tell whether a token was ever read since this process started."""
+        return bool(self._trusted)
 
     async def load(
         self, token: Token, cluster: str, own_id: str, now: float
@@ -65,17 +78,20 @@ class Tls:
             return self._credentials, False
         minted = await mint(token, trusted, cluster, own_id, now)
         server = _context(ssl.PROTOCOL_TLS_SERVER)
-        server.sslobject_class = _reporting(self._refused)
+        server.sslobject_class = _reporting(self._refused, self._doubted)
         # A resumed session would outlive the exchange of the token.
         server.num_tickets = 0
         client = _context(ssl.PROTOCOL_TLS_CLIENT)
+        client.sslobject_class = _reporting(lambda _error: None, self._doubted)
         client.check_hostname = True
         client.hostname_checks_common_name = False
         for context in (server, client):
             context.load_verify_locations(cadata=minted.authorities)
             _present(context, minted.leaf)
         self._made_of = made_of
-        self._credentials = Credentials(cluster, own_id, token, server, client)
+        self._credentials = Credentials(
+            cluster, own_id, minted.authority, token, len(trusted), server, client
+        )
         return self._credentials, True
 
     async def renew(self, now: float) -> None:
@@ -122,7 +138,9 @@ def _present(context: ssl.SSLContext, leaf: str) -> None:
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
 
 
-def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
+def _reporting(
+    refused: Callable[[ssl.SSLError], None], doubted: Callable[[], None]
+) -> type[ssl.SSLObject]:
     class ReportingObject(ssl.SSLObject):
         """An SSLObject that tells why its handshake failed (SSLContext.sslobject_class)."""
 
@@ -132,7 +150,16 @@ def _reporting(refused: Callable[[str], None]) -> type[ssl.SSLObject]:
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise  # not over yet
             except ssl.SSLError as error:
-                refused(error.reason or type(error).__name__)
+                refused(error)
+                if _strangers(error):
+                    doubted()
                 raise
 
     return ReportingObject
+
+
+def _strangers(error: ssl.SSLError) -> bool:
+    """Tell whether one of the two has no authority that signed the other's certificate."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_code in UNKNOWN_AUTHORITY
+    return error.reason == "TLSV1_ALERT_UNKNOWN_CA"

@@ -7,7 +7,9 @@ leaked token is so of no use from any other machine.
 
 import asyncio
 import socket
+import ssl
 import struct
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,7 +23,20 @@ from musterd.peer_wire import Envelope
 
 _PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 _QUIET = 60.0  # seconds in which one reason is logged once
-_REMEMBERED = 256  # reasons
+_REMEMBERED = 256  # reasons; more within `_QUIET` are counted only
+_SHOWN = 300  # characters
+# In OpenSSL's words (its error reasons) -> in ours.
+_HANDSHAKES = {
+    "HTTP_REQUEST": "it speaks plain HTTP",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not accept our certificate: it has another token, or is of"
+    " another cluster",
+    "UNSUPPORTED_PROTOCOL": "it does not speak TLS 1.3",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+}
+
+# The address a connection comes from, known to all that runs for it from its first byte on.
+CALLS_FROM: ContextVar[str] = ContextVar("calls_from", default="an unknown address")
 
 log = structlog.get_logger("musterd.access")
 
@@ -57,10 +72,21 @@ class Refusals:
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], float] = {}
+        self._untold = 0
 
-    def handshake(self, reason: str) -> None:
-        """Tell why a TLS handshake failed; OpenSSL knows the reason, not the address."""
-        self.tell("a TLS handshake failed", reason.lower().replace("_", " "))
+    def handshake(self, error: ssl.SSLError) -> None:
+        """Tell why a TLS handshake on the peer port failed; runs inside that connection's task."""
+        reason = error.reason or type(error).__name__
+        why = _HANDSHAKES.get(reason, reason.lower().replace("_", " "))
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"its certificate is not accepted: {error.verify_message}"
+            if error.verify_code in trust.UNKNOWN_AUTHORITY:
+                why = "its certificate was made with another token, or for another cluster"
+        self.tell(f"a TLS handshake with {CALLS_FROM.get()} failed", why)
+
+    def crowded(self, address: str) -> None:
+        """Tell who opened more connections than one address may have."""
+        self.tell(f"{address} opens too many connections", "its oldest ones are ended")
 
     def tell(self, what: str, why: str) -> None:
         """Log one refusal, unless the same was logged within the last minute."""
@@ -68,9 +94,20 @@ class Refusals:
         if now - self._told.get((what, why), -_QUIET) < _QUIET:
             return
         if len(self._told) >= _REMEMBERED:
-            self._told.clear()
+            self._told = {said: at for said, at in self._told.items() if now - at < _QUIET}
+        if len(self._told) >= _REMEMBERED:
+            self._untold += 1
+            return
         self._told[what, why] = now
-        log.warning("refused a peer", what=what, why=why)
+        if self._untold:
+            log.warning("refused many peers", untold=self._untold)
+            self._untold = 0
+        log.warning("refused a peer", what=_shown(what), why=_shown(why))
+
+
+def _shown(text: str) -> str:
+    """Return what of a text may stand in a log: callers choose parts of it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
 
 
 async def admit(request: web.Request, door: PeerDoor) -> str:
@@ -84,7 +121,7 @@ async def admit(request: web.Request, door: PeerDoor) -> str:
         raise ConnectionResetError("the peer has gone")
     certificate = transport.get_extra_info("peercert") or {}
     peer = trust.peer_id(certificate.get("subjectAltName", ()), door.cluster_name())
-    address = transport.get_extra_info("peername")[0]
+    address = (transport.get_extra_info("peername") or ("an unknown address",))[0]
     if peer == door.own_id():
         raise PeerError(f"{address} claims to be this very node", rejected=True)
     addresses = door.member_addresses(peer)

@@ -5,64 +5,142 @@ import logging
 import os
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from musterd.api.access import CALLS_FROM
 from musterd.peer_wire import PORT
 
 HANDSHAKE_SECONDS = 5.0  # asyncio's own limit is 60
-PEER_SECONDS = 30.0  # longest life of a peer's connection: headers have no time-out of their own
-PEER_CONNECTIONS = 128
-CONTROL_CONNECTIONS = 32
 _BACKLOG = 128
 _KEEPALIVE = 15.0  # also ends connections that never send a whole head; the default is an hour
 _SHUTDOWN = 1.0  # spent twice where a handler does not end
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many connections may live at once, and how long one may.
+
+    Attributes:
+        connections: of everybody together.
+        of_one_address: of one source.
+        seconds: longest life, None for ever.
+    """
+
+    connections: int
+    of_one_address: int
+    seconds: float | None
+
+
+# An honest peer's connection lives for milliseconds, and it opens one or two at a time. Half a
+# head would otherwise keep a connection for ever: headers have no time-out of their own.
+PEER_LIMITS = Limits(connections=128, of_one_address=16, seconds=30.0)
+CONTROL_LIMITS = Limits(connections=32, of_one_address=32, seconds=None)
+
+
+@dataclass
+class _Living:
+    """One accepted connection: where it came from, and when it must be over (loop time)."""
+
+    connection: socket.socket
+    source: str
+    due: float | None
 
 
 class LimitedListener(socket.socket):
     """A listening socket that bounds how many accepted connections live, and how long.
 
     asyncio calls `accept` and nothing of ours before a TLS handshake is over, so here is the only
-    place where silent connections can be bounded. One too many ends the oldest, or the newest:
-    an honest peer's connection lives for some milliseconds, it is hardly ever the oldest.
+    place where silent connections can be bounded. Whoever opens one too many loses the oldest of
+    its own: nobody can crowd out callers at other addresses.
 
     Args:
-        connections: how many may live at once.
-        seconds: how long one may live, None for ever.
+        limits: for all connections, and for those of one address.
         ends_oldest: which to end when there is one too many: the oldest, else the newest.
+        crowded: hears the address whose connection was ended for that.
         family: of a new socket.
         fileno: of a socket that exists, instead.
     """
 
     def __init__(
         self,
+        limits: "Limits",
         *,
-        connections: int,
-        seconds: float | None,
         ends_oldest: bool,
+        crowded: Callable[[str], None] = lambda _source: None,
         family: int = -1,
         fileno: int | None = None,
     ) -> None:
         super().__init__(family, socket.SOCK_STREAM if fileno is None else -1, fileno=fileno)
-        self._connections = connections
-        self._seconds = seconds
+        self._limits = limits
         self._ends_oldest = ends_oldest
-        self._living: list[socket.socket] = []
+        self._crowded = crowded
+        self._living: list[_Living] = []
+        self._sweeping = False
+
+    def heir(self) -> "LimitedListener":
+        """Return a second listener on the same queue, which counts the same connections."""
+        heir = LimitedListener(
+            self._limits,
+            ends_oldest=self._ends_oldest,
+            crowded=self._crowded,
+            fileno=os.dup(self.fileno()),
+        )
+        heir.setblocking(False)
+        heir._living = self._living
+        return heir
 
     def accept(self) -> tuple[socket.socket, object]:
         """Accept a connection and, where that is one too many, end one."""
         connection, address = super().accept()
-        # Whoever closes a connection leaves its object without a descriptor.
-        self._living = [each for each in self._living if each.fileno() >= 0]
-        self._living.append(connection)
-        if len(self._living) > self._connections:
-            _end(self._living.pop(0 if self._ends_oldest else -1))
-        if self._seconds is not None:
-            asyncio.get_running_loop().call_later(self._seconds, _end, connection)
+        source = str(address[0]) if isinstance(address, tuple) else ""
+        # The task that asyncio makes of this connection, and its handshake, inherit the name.
+        CALLS_FROM.set(source)
+        loop = asyncio.get_running_loop()
+        seconds = self._limits.seconds
+        due = None if seconds is None else loop.time() + seconds
+        self._forget_closed()
+        self._living.append(_Living(connection, source, due))
+        self._make_room(source)
+        if seconds is not None and not self._sweeping:
+            self._sweeping = True
+            loop.call_later(seconds, self._sweep)
         return connection, address
+
+    def _forget_closed(self) -> None:
+        # Whoever closes a connection leaves its object without a descriptor. In place: heirs share.
+        self._living[:] = [each for each in self._living if each.connection.fileno() >= 0]
+
+    def _make_room(self, source: str) -> None:
+        counts = Counter(each.source for each in self._living)
+        if counts[source] <= self._limits.of_one_address:
+            if len(self._living) <= self._limits.connections:
+                return
+            # Of several who crowd together, the one with the most.
+            source = counts.most_common(1)[0][0]
+        of_source = [each for each in self._living if each.source == source]
+        victim = of_source[0 if self._ends_oldest else -1]
+        self._living.remove(victim)
+        _end(victim.connection)
+        self._crowded(source)
+
+    def _sweep(self) -> None:
+        """End what has lived too long; one timer for all, however many come."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for each in self._living:
+            if each.due is not None and each.due <= now:
+                _end(each.connection)
+        self._forget_closed()
+        dues = [each.due for each in self._living if each.due is not None and each.due > now]
+        self._sweeping = bool(dues)
+        if dues:
+            loop.call_later(min(dues) - now, self._sweep)
 
 
 def _end(connection: socket.socket) -> None:
@@ -79,26 +157,35 @@ class PeerListener:
 
     Args:
         application: from `peer_application`.
+        crowded: hears the address of whoever opened too many connections.
         host: address to bind; every one by default, because a node's own may change its interface.
         port: TCP port; 0 for any (tests).
+        limits: of its connections.
     """
 
     def __init__(
         self,
         application: web.Application,
         *,
+        crowded: Callable[[str], None] = lambda _source: None,
         host: str = "0.0.0.0",  # noqa: S104 who may speak is decided by TLS and membership
         port: int = PORT,
+        limits: Limits = PEER_LIMITS,
     ) -> None:
         self._application = application
+        self._crowded = crowded
+        self._limits = limits
         self._host = host
         self._wanted_port = port
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
+        self._listener: LimitedListener | None = None
         self.port = 0  # the bound one
 
     async def listen(self, context: ssl.SSLContext) -> None:
-        """Open the port with this context, in place of an earlier one.
+        """Open the port with this context; or, where it is open, use this one from now on.
+
+        The queue of the open port is kept, so that nobody is turned away by the change.
 
         Raises:
             OSError: it cannot be bound.
@@ -106,18 +193,9 @@ class PeerListener:
         if self._runner is None:
             self._runner = _runner(self._application)
             await self._runner.setup()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        listener = LimitedListener(
-            connections=PEER_CONNECTIONS,
-            seconds=PEER_SECONDS,
-            ends_oldest=True,
-            family=socket.AF_INET,
-        )
+        before = self._server
+        listener = self._bound() if self._listener is None else self._listener.heir()
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._wanted_port))
             self._server = await asyncio.get_running_loop().create_server(
                 _factory(self._runner),
                 sock=listener,
@@ -129,13 +207,28 @@ class PeerListener:
         except OSError:
             listener.close()
             raise
+        self._listener = listener
+        if before is not None:
+            before.close()
         self.port = listener.getsockname()[1]
+
+    def _bound(self) -> LimitedListener:
+        listener = LimitedListener(
+            self._limits, ends_oldest=True, crowded=self._crowded, family=socket.AF_INET
+        )
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self._host, self._wanted_port))
+        except OSError:
+            listener.close()
+            raise
+        return listener
 
     async def close(self) -> None:
         """Close the port and end its connections."""
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server = self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -150,12 +243,7 @@ async def serve_control(application: web.Application, listener: socket.socket) -
     """
     runner = _runner(application)
     await runner.setup()
-    limited = LimitedListener(
-        connections=CONTROL_CONNECTIONS,
-        seconds=None,
-        ends_oldest=False,
-        fileno=listener.detach(),
-    )
+    limited = LimitedListener(CONTROL_LIMITS, ends_oldest=False, fileno=listener.detach())
     limited.setblocking(False)
     await web.SockSite(runner, limited, backlog=_BACKLOG).start()
     return runner

@@ -35,6 +35,7 @@ from musterd.election.types import (
     Event,
     Founded,
     Lead,
+    Message,
     PeerSaid,
     PeersSeen,
     Persist,
@@ -73,6 +74,16 @@ def electorate(state: State) -> tuple[str, ...]:
 def leads(state: State) -> bool:
     """Tell whether this node leads its present term."""
     return state.role is Role.LEADER
+
+
+def usurps(state: State, sender: str, message: Message) -> bool:
+    """Tell whether a member claims to lead a term of which this node knows another leader.
+
+    Votes make that impossible among members that keep to these rules. Whoever does it all the
+    same is broken or in other hands, and its word must change nothing.
+    """
+    claims = isinstance(message, Lead | Propose | Decided) and message.term == state.durable.term
+    return claims and state.leader not in {"", sender}
 
 
 def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
