@@ -17,6 +17,7 @@ from types import FrameType
 
 from muster_helper.caller import Caller, CallerGone
 from muster_helper.children import Children
+from muster_helper.faults import armed
 from muster_helper.host import Host
 from muster_helper.paths import Paths
 from muster_helper.verbs import validate
@@ -45,11 +46,13 @@ def serve(caller: Caller, paths: Paths) -> int:
         caller.must_be(_DAEMON)
         request = validate(caller.request())
         told = request.verb.value
+        reach = armed(paths.state)
         if request.verb is Verb.SURVEY:  # only looks, and must answer while another verb runs
-            result = request.perform(Host(paths, Children(), caller.progress))
+            result = request.perform(Host(paths, Children(), caller.progress, reach=reach))
         else:
             with _only_one(paths.state) as lock:
-                result = request.perform(Host(paths, Children((lock,)), caller.progress))
+                host = Host(paths, Children((lock,)), caller.progress, reach=reach)
+                result = request.perform(host)
         caller.answer({"ok": True, "result": result})
     except CallerGone:
         print(f"{told}: the caller left; stopped between two steps", file=sys.stderr)

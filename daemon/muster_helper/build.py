@@ -50,7 +50,10 @@ def built(host: Host, params: ConfigureParams) -> tuple[tuple[str, ...], Path]:
     }
     if target.exists() and _note(host) == note:
         return (), target
-    files.replace(target, _made(host, seed, commands), 0o600)
+    made = _made(host, seed, commands)
+    host.reach("build:middle-made")
+    files.replace(target, made, 0o600)
+    host.reach("build:middle-kept")
     # The note last: it is what says that the file is there and whole.
     files.replace(_note_path(host), json.dumps(note).encode(), 0o600)
     for old in host.paths.state.glob("cib-*.xml"):

@@ -38,7 +38,9 @@ def configure(host: Host, params: ConfigureParams) -> Done:
         return Done(changed)
     _unless_configured(live, lacking)
     host.say("the configuration is pushed into the cluster")
+    host.reach("configure:middle-compared")
     _push(host, file)
+    host.reach("configure:middle-pushed")
     lacking = cib.lacking(wanted, _live(host))
     if lacking:
         raise HelperError(

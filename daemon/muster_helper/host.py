@@ -29,6 +29,8 @@ class Host:
     say: Callable[[str], None] = field(default=lambda _: None)
     """Tell the caller what happens next; between two steps, never inside one."""
     name: str = field(default_factory=lambda: os.uname().nodename)
+    reach: Callable[[str], None] = field(default=lambda _: None)
+    """Come to a point of `faults.POINTS`."""
 
     def read(self, path: Path) -> str | None:
         """Return a text file, None when there is none; odd bytes become replacement marks."""

@@ -45,13 +45,17 @@ def _steps(host: Host, params: LayParams, found: Look) -> Iterator[str]:
         content = bytes.fromhex(key)
         if not path.exists() or path.read_bytes() != content:
             files.replace(path, content, 0o400, keeper)
+            host.reach("lay:middle-key")
             yield f"{path} is this cluster's"
+    host.reach("lay:middle-keys")
     if found.kind is CorosyncConfig.OURS:
         return
     if found.on_disk is cib.OnDisk.NONE:
         files.replace(host.paths.cib, cib.seed(host), 0o600, owner)
+        host.reach("lay:middle-cib")
         yield "Pacemaker starts from the seed CIB"
     yield from _hosts(host, params.identity)
+    host.reach("lay:middle-hosts")
     host.say("corosync.conf is written")
     files.replace(host.paths.corosync_conf, _corosync_conf(host, params.identity), 0o644)
     yield f"corosync.conf is that of cluster {params.identity.name}"

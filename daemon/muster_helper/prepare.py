@@ -52,6 +52,7 @@ def _clear_stub(host: Host, found: Look) -> Iterator[str]:
         # it runs no resource, and its CIB goes next, so nothing is lost by not waiting.
         systemd.end(host.run, systemd.PACEMAKER)
         systemd.stop(host.run, services, _STOP_STUB)
+    host.reach("prepare:middle-stopped")
     paths = host.paths
     for folder, pattern in (
         (paths.cib_folder, "cib*"),
@@ -60,7 +61,9 @@ def _clear_stub(host: Host, found: Look) -> Iterator[str]:
     ):
         for path in sorted(folder.glob(pattern)):
             remove(path)
+    host.reach("prepare:middle-files")
     remove(paths.corosync_conf)
+    host.reach("prepare:middle-cleared")
     yield "the distribution's one-node cluster is cleared"
 
 

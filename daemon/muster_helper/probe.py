@@ -53,4 +53,5 @@ def _ask(host: Host, params: ProbeParams, spec: Spec, member: WireMember) -> str
         ran = host.run([spec.fencing.agent], timeout=_TIMEOUT, stdin=lines.encode())
     except HelperError as failed:
         return str(failed)
+    host.reach("probe-fencing:middle")
     return _ANSWERS.get(ran.code) or f"{spec.fencing.agent} failed: {ran.words()}"

@@ -35,6 +35,7 @@ def start(host: Host, params: StartParams) -> Done:
 def _steps(host: Host, *, enabled: bool, running: bool) -> Iterator[str]:
     if not enabled:
         systemd.enable(host.run, _SERVICES)
+        host.reach("start:middle")
         yield "corosync and pacemaker start at boot"
     if not running:
         host.say("corosync and pacemaker start")

@@ -20,6 +20,7 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
     """Look at this node; with an identity, compare against it."""
     found = look(host, params.identity)
     ours = found.kind is CorosyncConfig.OURS and params.identity is not None
+    host.reach("survey:middle")
     settings, complaint = _settings(host, params)
     missing = requirements.missing(host.paths, settings.spec if settings else None)
     return NodeFacts(

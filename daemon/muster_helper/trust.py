@@ -33,6 +33,7 @@ def trust(host: Host, params: TrustParams) -> Done:
             "pcsd did not take the members' token",
             "type `pcs pcsd status` on this node",
         )
+        host.reach("trust:middle")
         changed.append("pcsd accepts the members' token")
     if not _knows(host, params.identity, encoded):
         host.say("pcs learns the members")

@@ -61,7 +61,10 @@ class Request:
 
     def perform(self, host: Host) -> dict[str, Any]:
         """Perform the verb and return its result as plain values."""
-        return asdict(VERBS[self.verb].perform(host, self.params))
+        host.reach(f"{self.verb}:before")
+        result = asdict(VERBS[self.verb].perform(host, self.params))
+        host.reach(f"{self.verb}:after")
+        return result
 
 
 def validate(request: object) -> Request:
