@@ -55,18 +55,23 @@ class Host:
     started_at: float | None = None  # when corosync started, None while it does not run
     verbs: list[str] = field(default_factory=list)
     began: Callable[[str], None] = lambda _verb: None
+    reach: Callable[[str], None] = lambda _point: None  # called at VERB:before, :middle, :after
     at_work: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def survey(self, params: Params) -> NodeFacts:
         """Answer as the helper would."""
         assert isinstance(params, SurveyParams)
-        await asyncio.sleep(0.3)
+        self.reach("survey:before")
+        await asyncio.sleep(0.15)
+        self.reach("survey:middle")
+        await asyncio.sleep(0.15)
         uuid = params.identity.uuid if params.identity is not None else ""
         config = CorosyncConfig.ABSENT
         if self.foreign or (self.disk.uuid and self.disk.uuid != uuid):
             config = CorosyncConfig.FOREIGN
         elif self.disk.uuid:
             config = CorosyncConfig.OURS
+        self.reach("survey:after")
         return NodeFacts(
             instance_id=self.instance_id,
             name=self.name,
@@ -101,10 +106,13 @@ class Host:
             await asyncio.wait({before})
         self.verbs.append(verb)
         self.began(verb)
+        self.reach(f"{verb}:before")
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
         self._first_half(verb, params)
+        self.reach(f"{verb}:middle")
         await asyncio.sleep(DURATION[verb] * self.chance.uniform(0.3, 0.7))
         self._second_half(verb, params)
+        self.reach(f"{verb}:after")
 
     def power_off(self) -> None:
         """Stop everything that runs; the disk stays as it is."""
@@ -116,7 +124,11 @@ class Host:
     async def probe(self, params: Params) -> ProbeResult:
         """Every member is on."""
         self.verbs.append(Verb.PROBE_FENCING)
-        await asyncio.sleep(1.0)
+        self.reach("probe-fencing:before")
+        await asyncio.sleep(0.5)
+        self.reach("probe-fencing:middle")
+        await asyncio.sleep(0.5)
+        self.reach("probe-fencing:after")
         members = getattr(params, "identity").members  # noqa: B009 -- any params with an identity
         return ProbeResult({member.name: "on" for member in members})
 

@@ -1,0 +1,163 @@
+"""Every verb, killed before, in the middle and after, on either role, in three ways: one cluster.
+
+The same matrix as docs/kill-matrix.md, whole, in virtual time: the helper dies, or the daemon with
+the helper going on, or the node with both, and comes back.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import structlog
+
+from muster_sim.virtual import VirtualLoop
+from muster_sim.watchers import Watch
+from muster_sim.world import SimNode, SimRegion
+from musterd.errors import HelperError
+from musterd.model import Verb
+
+SIZE = 3
+PATIENCE = 300.0  # virtual seconds until all must be formed
+RESTART = 2.0  # seconds: RestartSec= of musterd.service
+BOOT = 8.0  # seconds
+QUIET = 60.0  # seconds in which daemons that were started again must change nothing
+CONDUCTOR, FOLLOWER = "conductor", "follower"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is killed where."""
+
+    verb: Verb
+    moment: str
+    role: str
+    victim: str
+
+    @property
+    def point(self) -> str:
+        """The point at which it happens."""
+        return f"{self.verb}:{self.moment}"
+
+    def __str__(self) -> str:
+        """Return the name of the test."""
+        return f"{self.point}-{self.role}-{self.victim}"
+
+
+def _cells() -> Iterator[Cell]:
+    for verb in Verb:
+        if verb is Verb.PREPARE:
+            continue  # there are no roles yet: see the last test
+        for moment in ("before", "middle", "after"):
+            for victim in ("helper", "daemon", "node"):
+                yield Cell(verb, moment, CONDUCTOR, victim)
+                if verb not in {Verb.BUILD, Verb.CONFIGURE}:
+                    yield Cell(verb, moment, FOLLOWER, victim)
+
+
+class Executioner:
+    """Kills once, at the cell's point, on the first node of its role (or of the number) there."""
+
+    def __init__(self, region: SimRegion, cell: Cell, number: int = 0) -> None:
+        self._region = region
+        self._cell = cell
+        self._number = number
+        self.struck: SimNode | None = None
+        self.uuid = ""  # of the cluster, as the victim knew it
+        for node in region.nodes:
+            node.host.reach = lambda point, node=node: self._reached(node, point)  # type: ignore[misc]
+
+    def _reached(self, node: SimNode, point: str) -> None:
+        if self.struck is None and point == self._cell.point and self._chosen(node):
+            self.struck = node
+            self.uuid = _uuid(node)
+            self._strike(node)
+
+    def _chosen(self, node: SimNode) -> bool:
+        if self._number:
+            return node.number == self._number
+        if node.engine is None:
+            return False
+        status = node.engine.status()  # not the published one, which may be a second old
+        if not status.cluster.uuid:
+            return False  # nobody conducts yet
+        return status.self.conductor == (self._cell.role == CONDUCTOR)
+
+    def _strike(self, node: SimNode) -> None:
+        loop = asyncio.get_running_loop()
+        if self._cell.victim == "helper":
+            raise HelperError("muster-helper ended without an answer", refused=False)
+        if self._cell.victim == "daemon":
+            node.kill()
+            loop.call_later(RESTART, node.boot)
+        else:
+            node.crash()
+            loop.call_later(BOOT, node.boot)
+
+
+def _uuid(node: SimNode) -> str:
+    decided = node.record.durable.decided if node.record is not None else None
+    return decided.uuid if decided is not None else ""
+
+
+async def _formed(region: SimRegion, seconds: float) -> None:
+    """Let the nodes found their cluster; look twice a second that it stays one."""
+    watch = Watch(region)
+
+    def formed() -> bool:
+        watch.look()
+        return watch.all_formed(frozenset())
+
+    assert await region.until(formed, seconds), region.phases()
+
+
+async def _whole(cell: Cell, number: int) -> str:
+    """Found, kill, form, start every daemon anew; return the role of the victim in the end."""
+    region = SimRegion(7, SIZE)
+    executioner = Executioner(region, cell, number)
+    for node in region.nodes:
+        node.boot()
+    await _formed(region, PATIENCE)
+    struck = executioner.struck
+    assert struck is not None, f"nobody came to {cell.point}"
+    uuids = {node.host.disk.uuid for node in region.nodes} | {_uuid(n) for n in region.nodes}
+    assert len(uuids) == 1
+    assert uuids >= {executioner.uuid} - {""}
+    assert len({node.host.disk.keys for node in region.nodes}) == 1
+    assert struck.engine is not None
+    conducted = [node for node in region.nodes if Verb.CONFIGURE in node.host.verbs]
+    before = [list(node.host.verbs) for node in region.nodes]
+    for node in region.nodes:
+        node.kill()
+        node.boot()
+    await asyncio.sleep(QUIET)
+    await _formed(region, 1.0)
+    assert [node.host.verbs for node in region.nodes] == before
+    await region.end()
+    return CONDUCTOR if struck in conducted else FOLLOWER
+
+
+def _run(cell: Cell, number: int = 0) -> str:
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(_whole(cell, number))
+    finally:
+        loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+@pytest.mark.parametrize("cell", tuple(_cells()), ids=str)
+def test_killed_it_ends_with_one_cluster(cell: Cell) -> None:
+    _run(cell)
+
+
+@pytest.mark.parametrize("victim", ["helper", "daemon", "node"])
+@pytest.mark.parametrize("moment", ["before", "middle", "after"])
+def test_killed_before_there_are_roles(moment: str, victim: str) -> None:
+    """Each node once: so it befalls the conductor to be, and followers."""
+    cell = Cell(Verb.PREPARE, moment, "", victim)
+    assert {_run(cell, number) for number in range(1, SIZE + 1)} == {CONDUCTOR, FOLLOWER}
