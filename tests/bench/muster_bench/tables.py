@@ -48,15 +48,16 @@ def founding(mustered: Sequence[Round], bare: Sequence[Round], size: int) -> str
     return "\n".join(lines)
 
 
-def write(section: str, text: str) -> None:
-    """Replace what stands between the section's two marks in the document."""
+def write(section: str, text: str, path: Path | None = None) -> None:
+    """Replace what stands between the section's two marks in a document (default: DOCUMENT)."""
+    path = path or DOCUMENT
     begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-    document = DOCUMENT.read_text(encoding="utf-8")
+    document = path.read_text(encoding="utf-8")
     before, _, rest = document.partition(begin)
     _, mark, after = rest.partition(end)
     if not mark:
-        raise SystemExit(f"{DOCUMENT} lacks the marks {begin} and {end}")
-    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+        raise SystemExit(f"{path} lacks the marks {begin} and {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _parts(rounds: Sequence[Round]) -> list[str]:
