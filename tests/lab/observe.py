@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import IO, Any
@@ -51,8 +51,13 @@ def own_lab(suffix: str, *, with_muster: bool = True) -> Iterator[Lab]:
             lab.down()
 
 
-def spec_as_user_data(spec: str) -> bytes:
-    """A cloud-config that writes the spec and joins, as packaging/cloud-init/write-file.yaml."""
+def spec_as_user_data(spec: str, files: Mapping[str, str] | None = None) -> bytes:
+    """A cloud-config that writes the spec and joins, as packaging/cloud-init/write-file.yaml.
+
+    Args:
+        spec: content of muster.toml.
+        files: more files for root alone, path to content; they are there before musterd starts.
+    """
     lines = [
         "#cloud-config",
         "write_files:",
@@ -60,6 +65,15 @@ def spec_as_user_data(spec: str) -> bytes:
         "    owner: root:musterd",
         "    permissions: '0640'",
         f"    content: {json.dumps(spec)}",
+        *(
+            line
+            for path, content in (files or {}).items()
+            for line in (
+                f"  - path: {path}",
+                "    permissions: '0600'",
+                f"    content: {json.dumps(content)}",
+            )
+        ),
         "runcmd:",
         "  - [muster, join]",
     ]
@@ -135,19 +149,23 @@ class Feed:
         while (left := deadline - time.monotonic()) > 0:
             if self.wait(left):
                 node, event = self._untold.popleft()
-                seen.append(f"{node} {event['message']}")
+                seen.append(f"{node} {event.get('message', event.get('MESSAGE'))}")
                 if wanted(event):
                     return node, event
         raise AssertionError("the event did not come; there were:\n" + "\n".join(seen))
 
 
 @contextmanager
-def following(lab: Lab, nodes: Sequence[str]) -> Iterator[Feed]:
-    """Follow the events of some nodes with `muster events --follow --json`."""
+def following(
+    lab: Lab,
+    nodes: Sequence[str],
+    command: Sequence[str] = ("muster", "events", "--follow", "--json"),
+) -> Iterator[Feed]:
+    """Follow the events of some nodes, or what another command prints as one JSON a line."""
     with ExitStack() as stack:
         streams = {}
         for node in nodes:
-            line = lab.node_command(node, ["muster", "events", "--follow", "--json"])
+            line = lab.node_command(node, command)
             follower = stack.enter_context(
                 subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             )
