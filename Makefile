@@ -56,6 +56,11 @@ bench-form: venv lab-deps deb
 bench-footprint: venv lab-deps deb
 	$(BIN)/python tests/bench/footprint.py
 
+# A founding killed at every point of every verb, a minute each; goes on where it was interrupted.
+.PHONY: kill-matrix
+kill-matrix: venv lab-deps deb
+	tests/lab/kill-matrix --write
+
 # Every interleaving of the election's messages and crashes, up to stated bounds (docs/simulation.md).
 .PHONY: explore
 explore: venv

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from muster_kills.cells import Cell, Role, Victim
+from muster_kills.proof import one_cluster
+from muster_kills.run import run
 from muster_lab.client import Lab
-from observe import Document, following, ids, own_lab, said, status, tags, wait_for
+from observe import Document, following, ids, own_lab, tags, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-CONF = "/etc/corosync/corosync.conf"
 SIZE = 3
 
 
@@ -32,18 +34,6 @@ def _step(word: str, event: Document) -> bool:
     return event["kind"] == "step" and word in str(event["message"])
 
 
-def _one_cluster(lab: Lab, nodes: list[str]) -> str:
-    """Return the uuid that musterd, corosync.conf and the running Corosync of all nodes share."""
-    uuids: set[str] = set()
-    for node in nodes:
-        uuids.add(status(lab, node)["cluster"]["uuid"])
-        uuids.add(said(lab, node, "sed", "-n", "s/.*cluster_uuid: //p", CONF))
-        key = said(lab, node, "corosync-cmapctl", "-g", "totem.cluster_uuid")
-        uuids.add(key.rpartition(" ")[2])
-    [uuid] = uuids
-    return uuid
-
-
 def _kill_daemon(lab: Lab, node: str) -> None:
     lab.run(node, "systemctl", "kill", "--signal=KILL", "--kill-whom=main", "musterd")
 
@@ -59,7 +49,7 @@ def test_daemons_killed_as_they_lead_and_as_they_follow(lab: Lab) -> None:
         builder, _ = feed.until(lambda event: _step("resources", event))
         _kill_daemon(lab, builder)
     wait_for(lab, "healthy", nodes)
-    assert _one_cluster(lab, nodes) in decided["message"]
+    assert one_cluster(lab, nodes) in decided["message"]
     for node in nodes:
         lab.terminate(node, wait=False)
 
@@ -75,4 +65,17 @@ def test_the_conductor_dies_between_decision_and_configuration(lab: Lab) -> None
         feed.until(_leads)
     lab.boot(leader)
     wait_for(lab, "healthy", [*others, leader])
-    assert _one_cluster(lab, nodes) in decided["message"]
+    assert one_cluster(lab, nodes) in decided["message"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell("lay:middle-hosts", Victim.NODE, Role.FOLLOWER),
+        Cell("configure:middle-pushed", Victim.HELPER, Role.CONDUCTOR),
+    ],
+    ids=lambda cell: cell.key.replace(" ", "-"),
+)
+def test_killed_at_a_point(lab: Lab, cell: Cell) -> None:
+    """Two runs of the matrix; `make kill-matrix` does them all."""
+    run(lab, cell, cell.verb.value)
