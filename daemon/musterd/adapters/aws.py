@@ -177,7 +177,14 @@ def _answered(error: ClientError, action: str) -> CloudError:
             cure="nothing to do: muster asks again, more slowly",
         )
     if status >= _SERVER_ERROR:
-        return _unreachable(action, why)
+        name = _name(action)
+        return CloudError(
+            CloudErrorKind.UNREACHABLE,
+            f"{name} cannot answer {action} now",
+            why=why,
+            cure=f"nothing to do: muster asks again; AWS's health page tells of trouble with {name}"
+            " in this region",
+        )
     return CloudError(
         CloudErrorKind.WRONG, f"AWS refused {action}", why=why, cure="see the AWS error code"
     )
@@ -189,6 +196,12 @@ def _unreachable(action: str, why: str) -> CloudError:
         CloudErrorKind.UNREACHABLE,
         f"no answer to {action}",
         why=why,
-        cure=f"the subnet needs a way to {_NAMES.get(service, service)}: a NAT gateway or a VPC "
+        cure=f"the subnet needs a way to {_name(action)}: a NAT gateway or a VPC "
         f"endpoint for {service} whose security group lets this node in",
     )
+
+
+def _name(action: str) -> str:
+    """Return the service of an action as people call it."""
+    service = action.partition(":")[0]
+    return _NAMES.get(service, service)

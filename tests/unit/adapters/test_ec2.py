@@ -92,6 +92,18 @@ async def test_a_refusal_is_never_an_empty_list(
     assert caught.value.cure
 
 
+async def test_an_error_of_ec2s_own_is_not_taken_for_a_missing_way_to_it(
+    ec2: Ec2, region: Region
+) -> None:
+    region.faults.add(Fault(code="Unavailable", status=503))
+    with pytest.raises(CloudError) as caught:
+        await ec2.instances("muster:cluster", "web")
+    assert caught.value.kind is CloudErrorKind.UNREACHABLE
+    assert caught.value.what == "EC2 cannot answer ec2:DescribeInstances now"
+    assert "Unavailable" in caught.value.why
+    assert "subnet" not in caught.value.cure
+
+
 async def test_silence_ends_at_the_deadline() -> None:
     aws, answer = Aws("eu-west-1", deadline=0.05), threading.Event()
     with pytest.raises(CloudError) as caught:
