@@ -49,11 +49,12 @@ def candidates(
         )
     size = spec.cluster.size
     if len(alive) < size:
+        lost = f"; terminated: {', '.join(sorted(gone))}" if gone else ""
         return Candidates(
             tuple(alive),
             gone=gone,
             trouble=f"{len(alive)} of {size} instances carry the tag {spec.discovery.tag}="
-            f"{spec.cluster.name}",
+            f"{spec.cluster.name}{lost}",
             cure=f"launch {size - len(alive)} more with that tag, or correct [cluster] size",
         )
     roster = tuple(item.instance_id for item in alive[:size])

@@ -51,6 +51,13 @@ def test_terminated_lets_the_next_in_order_take_the_place() -> None:
     assert found.gone == {A}
 
 
+def test_while_nobody_takes_its_place_the_terminated_is_named() -> None:
+    listed = [instance(A, 0.0, InstanceState.TERMINATED), *FOUR[1:3]]
+    found = discovery.candidates(listed, SPEC, B)
+    assert found.roster == ()
+    assert found.trouble == f"2 of 3 instances carry the tag muster:cluster=web; terminated: {A}"
+
+
 def test_once_terminated_an_older_answer_does_not_bring_it_back() -> None:
     listed = [instance(A, 0.0, InstanceState.TERMINATED), *FOUR[1:]]
     before = discovery.candidates(listed, SPEC, B)
