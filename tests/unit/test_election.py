@@ -242,6 +242,17 @@ def test_after_the_decision_its_founders_elect_whatever_ec2_says() -> None:
     assert machine.electorate(state) == ABC
 
 
+def test_who_stands_for_a_decided_founding_tells_the_decision_to_whom_it_asks() -> None:
+    """Its leader died while telling it; who was not told sees no roster and votes for nobody."""
+    told = Durable(1, "a", Accepted(1, decree("u")), decree("u"))
+    _, effects = after(machine.start("b", told), Tick(0.0, 0.0), Tick(9.0, 0.0))
+    untold = machine.start("c", Durable(1, "a", Accepted(1, decree("u"))))
+    for effect in effects:
+        if isinstance(effect, Send) and effect.to == "c":
+            untold, _ = after(untold, heard("b", effect.message))
+    assert untold.durable.decided == decree("u")
+
+
 # --- a founder was terminated and replaced ----------------------------------------------------
 
 

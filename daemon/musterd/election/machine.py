@@ -146,7 +146,12 @@ def _stand(state: State, tick: Tick) -> Result:
 def _ask_for_votes(state: State) -> list[Effect]:
     request = VoteRequest(state.durable.term, electorate(state), _digest(state))
     voted = {voter for voter, _ in state.votes}
-    return [Send(peer, request) for peer in _to_hear(state) if peer not in voted]
+    asked = [peer for peer in _to_hear(state) if peer not in voted]
+    requests: list[Effect] = [Send(peer, request) for peer in asked]
+    if state.durable.decided is None:
+        return requests
+    # Whoever was not told before the leader died may see no roster now, and so vote for nobody.
+    return [*(_told(peer, state.durable.decided) for peer in asked), *requests]
 
 
 def _repeat(state: State) -> list[Effect]:
