@@ -251,9 +251,13 @@ class Actions:
         return outcome
 
     async def _prove(self, k: Knowledge) -> Outcome:
-        """Prove by EC2's DryRun and the agent's own status that this node can fence the others."""
+        """Prove by EC2's DryRun and the agent's own status that this node can fence the others.
+
+        An instance that is terminated stays off without being fenced.
+        """
         decree, node = _decree(k), _node(k)
-        others = [m for m in decree.members if m.instance_id != node.instance_id]
+        spared = {node.instance_id, *k.candidates.gone}
+        others = [m for m in decree.members if m.instance_id not in spared]
         cloud = self._cloud_of(node)
         for member in others:
             await cloud.may_fence(member.instance_id)

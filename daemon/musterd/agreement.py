@@ -107,7 +107,8 @@ def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> T
         return Trouble(
             f"waiting for {known} to answer on TCP 7224",
             why=why.sentence if why else "",
-            cure="check that it runs and that its security group lets TCP 7224 in from its peers",
+            cure=(why.cure if why else "")
+            or "check that it runs and that its security group lets TCP 7224 in from its peers",
         )
     hello = heard.hello
     if k.settings is not None and hello.spec_digest and hello.spec_digest != k.settings.digest:

@@ -205,7 +205,9 @@ def need_proof(k: Knowledge) -> bool:
     decree = decree_of(k)
     if decree is None or spec_of(k).fencing.prove is Proof.NONE:
         return False
-    return any(m not in k.proofs for m in decree.roster if m != k.own_id)
+    return any(
+        m not in k.proofs for m in decree.roster if m != k.own_id and m not in k.candidates.gone
+    )
 
 
 def plan(k: Knowledge, now: float) -> Plan:

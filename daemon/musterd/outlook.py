@@ -140,7 +140,7 @@ def unverified(k: Knowledge, now: float) -> str:
         hello = k.recent(member.instance_id, now)
         if hello is None or hello.facts is None:
             return f"{member.name} to say how far it is"
-        others = {m for m in decree.roster if m != member.instance_id}
+        others = {m for m in decree.roster if m != member.instance_id} - k.candidates.gone
         if course.spec_of(k).fencing.prove is not Proof.NONE and not others <= set(hello.proofs):
             return f"{member.name} to prove that it can fence the others"
         if not (hello.facts.trusted and hello.facts.enabled):

@@ -91,6 +91,14 @@ def test_a_decision_makes_the_next_step_due() -> None:
     assert "step" in kinds(founder(DECIDED))
 
 
+def test_nobody_has_to_prove_that_it_can_fence_a_terminated_instance() -> None:
+    k = founder(DECIDED)
+    k.proofs = {IDS[1]: ("permissions", 0.0)}
+    assert course.need_proof(k)
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[2]}))
+    assert not course.need_proof(k)
+
+
 def test_a_formed_node_takes_no_steps() -> None:
     k = founder(DECIDED)
     k.formed = True

@@ -92,6 +92,16 @@ def test_who_is_not_sure_votes_for_nothing_and_says_why(spoil: Spoil, told: str)
     assert told in stands.reason
 
 
+def test_who_refuses_this_node_is_waited_for_with_its_own_reason_and_cure() -> None:
+    k = founder()
+    k.heard.pop(IDS[1])
+    refused = f"{IDS[1]} refused the request"
+    k.troubles[f"greet:{IDS[1]}"] = Trouble(refused, why="403: not a member", cure="look there")
+    stands = outlook(k, NOW)
+    assert stands.reason.endswith(f"to answer on TCP 7224: {refused}: 403: not a member")
+    assert stands.next == "look there"
+
+
 def test_an_error_of_ec2_is_told_while_there_is_no_roster() -> None:
     k = founder()
     k.candidates = Candidates()
@@ -192,6 +202,16 @@ def test_a_member_that_is_offline_does_not_hold_up_the_others() -> None:
     k = done()
     k.cluster = cluster(*NAMES[:2])
     k.heard.pop(IDS[2])
+    assert unverified(k, NOW) == ""
+
+
+def test_a_member_that_is_terminated_needs_no_proof_that_it_can_be_fenced() -> None:
+    k = done()
+    k.cluster = cluster(*NAMES[:2])
+    hears(k, 2, facts=replace(facts(2, laid=True, running=True), trusted=True),
+          proofs={IDS[0]: ("permissions", 0.0)})  # fmt: skip
+    assert unverified(k, NOW) == f"{NAMES[1]} to prove that it can fence the others"
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[2]}))
     assert unverified(k, NOW) == ""
 
 
