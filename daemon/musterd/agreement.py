@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from musterd import assembly, discovery, resources
 from musterd.course import peers
 from musterd.election.types import View
-from musterd.knowledge import HEARD_FOR, Heard, Knowledge, Trouble
+from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Member, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
@@ -83,7 +83,9 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
     """Return the first thing that keeps the founders from an election, in words."""
     found = k.candidates
     if not found.roster:
-        return Trouble(found.trouble or "EC2 has not answered yet", cure=found.cure)
+        return _unlisted(k, now) or Trouble(
+            found.trouble or "EC2 has not answered yet", cure=found.cure
+        )
     for peer in found.roster:
         if peer == k.own_id:
             continue
@@ -97,6 +99,28 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
             cure="nothing to do; it follows within seconds",
         )
     return None
+
+
+def _unlisted(k: Knowledge, now: float) -> Trouble | None:
+    """Name who calls with the token while EC2's answers leave it out: this node is not alone."""
+    listed = {item.instance_id for item in k.candidates.instances} | k.candidates.gone
+    names = ", ".join(
+        sorted(
+            stranger
+            for stranger, at in k.strangers.items()
+            if stranger not in listed and now - at <= STRANGER_FOR
+        )
+    )
+    if not names or not k.candidates.trouble or k.settings is None:
+        return None
+    spec = k.settings.spec
+    return Trouble(
+        k.candidates.trouble,
+        why=f"{names} called with this cluster's token, but EC2 does not list it for this node"
+        " (yet)",
+        cure=f"EC2 is read again every {discovery.READ_EVERY:.0f} s; if this lasts, check that it"
+        f" carries the tag {spec.discovery.tag}={spec.cluster.name} and is in the same VPC",
+    )
 
 
 def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> Trouble | None:

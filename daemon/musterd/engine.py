@@ -389,8 +389,9 @@ class Engine:
         """Return the private addresses of a member other than this node, None for anybody else."""
         return course.member_addresses(self._k, instance_id)
 
-    async def refresh_members(self) -> None:
+    async def refresh_members(self, stranger: str) -> None:
         """Have EC2 read again, unless it was read within the last `READ_EVERY` seconds."""
+        await self._inbox.put(lambda: self._k.turned_away(stranger, self._now()))
         if self._may_read_instances():
             await self._inbox.put(lambda: self._k.hurry("instances"))
 

@@ -9,6 +9,8 @@ from musterd.peer_wire import Hello
 from musterd.settings import Settings
 
 HEARD_FOR = 15.0  # seconds a hello counts as recent while forming
+STRANGER_FOR = 60.0  # seconds a call by somebody whom EC2 does not list is told of
+STRANGERS_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Knowledge:
     candidates: Candidates = field(default_factory=Candidates)
     reads: tuple[Read, ...] = ()
     heard: dict[str, Heard] = field(default_factory=dict)
+    # Whom the door turned away although they hold the token: EC2 does not list them (yet).
+    strangers: dict[str, float] = field(default_factory=dict)  # id -> when (monotonic seconds)
     facts: NodeFacts | None = None
     facts_stale: bool = True  # look again before doing anything
     facts_assumed: bool = False  # what the last step made true; look again before `formed`
@@ -98,6 +102,13 @@ class Knowledge:
         """Make an action due at once, whatever its back-off."""
         if topic in self.attempts:
             self.attempts[topic] = Attempt(began=float("-inf"))
+
+    def turned_away(self, stranger: str, now: float) -> None:
+        """Remember who called last, up to a bound."""
+        self.strangers.pop(stranger, None)
+        self.strangers[stranger] = now
+        for oldest in tuple(self.strangers)[:-STRANGERS_KEPT]:
+            del self.strangers[oldest]
 
     def recent(self, peer: str, now: float) -> Hello | None:
         """Return a peer's hello if it came lately."""

@@ -43,18 +43,19 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
     admission = assembly.admission(k.facts)
     if admission.blocked:
         return Outlook(Phase.FAILED, admission.blocked, admission.cure)
+    if k.candidates.roster and k.own_id not in k.candidates.roster:
+        return Outlook(
+            Phase.WAITING,
+            f"{spec.cluster.size} earlier instances are the founders"
+            f" ({', '.join(k.candidates.roster)}); this node waits to join",
+            "nothing to do",
+        )
     trouble = disagreement(k, now)
     if trouble is not None:
         cloud = k.troubles.get("instances")
         if cloud is not None and not k.candidates.roster:
             trouble = cloud
         return Outlook(Phase.WAITING, trouble.sentence, trouble.cure)
-    if k.own_id not in k.candidates.roster:
-        return Outlook(
-            Phase.WAITING,
-            f"{spec.cluster.size} earlier instances are the founders; this node waits to join",
-            "nothing to do",
-        )
     if admission != Plan():
         return Outlook(Phase.WAITING, k.progress or "preparing this node", "nothing to do")
     decided = decided_elsewhere(k)

@@ -69,7 +69,8 @@ class Door:
     def member_addresses(self, instance_id: str) -> frozenset[str] | None:
         return self.members.get(instance_id)
 
-    async def refresh_members(self) -> None:
+    async def refresh_members(self, stranger: str) -> None:
+        del stranger
         self.refreshes += 1
 
     async def hello(self, peer: Hello) -> Hello:

@@ -19,7 +19,7 @@ from muster_sim.samples import (
 )
 from musterd import agreement
 from musterd.election.types import Durable, Role
-from musterd.knowledge import HEARD_FOR, Heard, Knowledge, Trouble
+from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Candidates, CorosyncConfig, Phase
 from musterd.outlook import may_say_formed, outlook, unverified
 
@@ -107,6 +107,31 @@ def test_an_error_of_ec2_is_told_while_there_is_no_roster() -> None:
     k.candidates = Candidates()
     k.troubles["instances"] = Trouble("EC2 throttles", cure="wait")
     assert outlook(k, NOW).reason == "EC2 throttles"
+
+
+def test_whoever_calls_with_the_token_and_is_not_listed_is_named() -> None:
+    k = founder()
+    k.candidates = Candidates(trouble="1 of 3 instances carry the tag", cure="launch 2 more")
+    k.strangers = {IDS[1]: NOW - 30.0, IDS[2]: NOW - STRANGER_FOR - 1.0}
+    stands = outlook(k, NOW)
+    assert stands.reason == (
+        f"1 of 3 instances carry the tag: {IDS[1]} called with this cluster's token, but EC2 does"
+        " not list it for this node (yet)"
+    )
+    assert "muster:cluster=web" in stands.next
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[1]}))
+    assert outlook(k, NOW).next == "launch 2 more"
+
+
+def test_a_later_instance_names_the_founders_whatever_they_wait_for() -> None:
+    k = founder()
+    k.candidates = replace(k.candidates, roster=IDS[1:])
+    k.heard.clear()
+    stands = outlook(k, NOW)
+    assert (stands.phase, stands.next) == (Phase.WAITING, "nothing to do")
+    assert stands.reason == (
+        f"3 earlier instances are the founders ({', '.join(IDS[1:])}); this node waits to join"
+    )
 
 
 def test_an_error_of_ec2_does_not_undo_a_roster_that_is_known() -> None:

@@ -126,7 +126,7 @@ async def admit(request: web.Request, door: PeerDoor) -> str:
         raise PeerError(f"{address} claims to be this very node", rejected=True)
     addresses = door.member_addresses(peer)
     if addresses is None:
-        await door.refresh_members()
+        await door.refresh_members(peer)
         addresses = door.member_addresses(peer)
     if addresses is None:
         raise PeerError(

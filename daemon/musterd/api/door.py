@@ -59,8 +59,14 @@ class PeerDoor(Protocol):
         named by the decided decree) other than this node; None for anybody else.
         """
 
-    async def refresh_members(self) -> None:
-        """Read the member set anew, at most every 5 s however often it is asked; never raises."""
+    async def refresh_members(self, stranger: str) -> None:
+        """Read the member set anew for an instance that is not in it; never raises.
+
+        However often it is asked, EC2 is not read more often than it otherwise may be.
+
+        Args:
+            stranger: the instance id that a certificate of this cluster names.
+        """
 
     async def hello(self, peer: Hello) -> Hello:
         """Take in a member's hello and return our own."""

@@ -152,7 +152,7 @@ class SimNode:
     async def _be_known_to(self, engine: Engine, address: str) -> None:
         """Pass the peer's door: it serves members, and has EC2 read again for a stranger."""
         if engine.member_addresses(self.instance_id) is None:
-            await engine.refresh_members()
+            await engine.refresh_members(self.instance_id)
             raise PeerError(f"{address} does not know this node", rejected=True)
 
     def holds(self, address: str) -> bool:
