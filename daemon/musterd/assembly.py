@@ -37,6 +37,7 @@ class Founding:
     quorate_for: float  # seconds this node has seen a quorate cluster with a DC
     need_proof: bool  # fencing is still to be proven from here
     pushed_for: float | None  # seconds since this node pushed the configuration, None before
+    gone: frozenset[str] = frozenset()  # instance ids that EC2 calls terminated
 
 
 def admission(facts: NodeFacts | None) -> Plan:
@@ -159,7 +160,8 @@ def _conduct(now: Founding, facts: NodeFacts, decree: Decree) -> Plan:
         return Plan(Step(Verb.BUILD, "the cluster has no resources yet"))
     if now.cluster is None or not now.cluster.quorate or not now.cluster.dc:
         return Plan(waiting_for=settled(now.cluster, now.wanted))
-    absent = [m.name for m in decree.members if m.name not in now.cluster.online]
+    expected = [m.name for m in decree.members if m.instance_id not in now.gone]
+    absent = [name for name in expected if name not in now.cluster.online]
     if absent and now.quorate_for < STRAGGLER_PATIENCE:
         return Plan(waiting_for=f"{', '.join(absent)} to come online in Pacemaker")
     return Plan(Step(Verb.CONFIGURE, "members are online, resources are not configured"))

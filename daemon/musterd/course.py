@@ -231,6 +231,7 @@ def plan(k: Knowledge, now: float) -> Plan:
             quorate_for=now - k.quorate_since if k.quorate_since is not None else 0.0,
             need_proof=need_proof(k),
             pushed_for=now - k.pushed if k.pushed is not None else None,
+            gone=k.candidates.gone,
         )
     )
 

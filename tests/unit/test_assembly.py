@@ -125,6 +125,8 @@ def test_the_conductor_waits_for_a_straggler_but_not_for_ever() -> None:
     assert soon.waiting_for == f"{NAMES[2]} to come online in Pacemaker"
     late = founding(RUNNING, cluster=two, conductor=True, quorate_for=STRAGGLER_PATIENCE)
     assert verb(next_step(late)) is Verb.CONFIGURE
+    gone = founding(RUNNING, cluster=two, conductor=True, gone=frozenset(IDS[2:3]))
+    assert verb(next_step(gone)) is Verb.CONFIGURE  # a terminated founder never comes
 
 
 @pytest.mark.parametrize("missing", [{"quorate": False}, {"dc": ""}])
