@@ -32,6 +32,7 @@ from musterd.election.types import (
     Tick,
 )
 from musterd.errors import MusterError, StoreError
+from musterd.identity import captured
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
 from musterd.model import CorosyncConfig, Phase
@@ -123,6 +124,7 @@ class Engine:
 
     def _settle(self) -> None:
         """Let the election see the present, begin what is due, publish what changed."""
+        self._recognise()
         if self._broken is None:
             self._elect()
             for action in course.due(self._k, self._now()):
@@ -259,16 +261,28 @@ class Engine:
 
     def _load(self) -> Record:
         self._broken: StoreError | None = None
+        self._written_by = ""
         try:
-            return self._world.store.load() or Record(Durable())
+            record = self._world.store.load() or Record(Durable())
         except StoreError as broken:
             self._broken = broken
             return Record(Durable())
+        self._written_by = record.instance_id
+        return record
+
+    def _recognise(self) -> None:
+        """Refuse another instance's memory, which only a captured disk can have brought here."""
+        if self._broken is None and self._k.node is not None:
+            self._broken = captured(self._written_by, self._k.own_id)
+            if self._broken is not None:
+                self._k.formed, self._k.proofs = False, {}
+                self._k.election = machine.start("", Durable())
+                self._trouble("store", self._broken, fatal=True)
 
     def _save(self, record: Record) -> bool:
         """Persist, or stop taking part: a vote that is not durable must not be sent."""
         try:
-            self._world.store.save(record)
+            self._world.store.save(replace(record, instance_id=self._k.own_id))
         except StoreError as broken:
             self._broken = broken
             self._trouble("store", broken, fatal=True)

@@ -6,7 +6,7 @@ host's own, because Pacemaker knows a node by `uname -n`.
 
 from collections.abc import Mapping
 
-from musterd.errors import MetadataError
+from musterd.errors import MetadataError, StoreError
 from musterd.model import Node
 
 # What must be read below /latest/meta-data/; {mac} is the primary interface's.
@@ -44,3 +44,21 @@ def node_from(documents: Mapping[str, str], host_name: str) -> Node:
         )
     index = values.pop("launch_index")
     return Node(name=host_name, launch_index=int(index) if index.isdecimal() else 0, **values)
+
+
+def captured(written_by: str, own_id: str) -> StoreError | None:
+    """Return why a memory that this instance did not write must not be used, None when it may be.
+
+    Args:
+        written_by: the instance that wrote it, "" when the memory does not tell.
+        own_id: this instance.
+    """
+    if written_by in {"", own_id}:
+        return None
+    return StoreError(
+        f"this image was captured from {written_by}; its memory is not that of {own_id}",
+        why="the image was not sealed, so this node carries the votes and the cluster files of"
+        " another one",
+        cure="type `muster seal` before an image is captured, and launch from the sealed image;"
+        " or type `muster seal` here, then reboot",
+    )

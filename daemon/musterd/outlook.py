@@ -11,6 +11,9 @@ SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have
 
 def outlook(k: Knowledge, now: float) -> Outlook:
     """Return phase, reason and next, from the first thing in the order that is not done."""
+    if k.formed and k.node is None and "identity" not in k.troubles:
+        # The memory may be another instance's, until this one is known.
+        return Outlook(Phase.STARTING, "reading who this node is", "")
     if k.formed:
         return _formed(k, now)
     refused = refusal(k)

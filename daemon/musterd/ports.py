@@ -115,6 +115,7 @@ class Record:
     durable: Durable
     formed: bool = False
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
+    instance_id: str = ""  # of the writer: an image may carry the file to another instance
 
 
 class Store(Protocol):
