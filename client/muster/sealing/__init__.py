@@ -1,0 +1,1 @@
+"""`muster seal`: what a node must forget before its disk becomes an image."""
