@@ -26,6 +26,7 @@ from musterd.model import Verb
 
 _LOCK_PATIENCE = 300  # seconds; longer than the slowest verb
 _DAEMON = "musterd"
+_LONGEST = 4_000  # characters of each part of an error; a spec may have made one long
 
 
 def main() -> None:
@@ -78,7 +79,8 @@ def serve(caller: Caller, paths: Paths) -> int:
 def _tell(caller: Caller, failed: MusterError) -> None:
     """Answer with what went wrong, if anybody is still listening."""
     refused = isinstance(failed, HelperError) and failed.refused
-    parts = {"what": failed.what, "why": failed.why, "cure": failed.cure}
+    said = {"what": failed.what, "why": failed.why, "cure": failed.cure}
+    parts = {name: sentence[:_LONGEST] for name, sentence in said.items()}
     try:
         caller.answer({"ok": False, "refused": refused, **parts})
     except CallerGone:

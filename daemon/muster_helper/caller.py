@@ -18,6 +18,14 @@ _READ_TIMEOUT = 10.0  # seconds for the whole request line
 _PEERCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose keys are all different: what is checked is what is done."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return made
+
+
 class CallerGone(Exception):  # noqa: N818 - an ending, not an error
     """Nobody listens any more; raised between two steps, so that the verb ends there."""
 
@@ -67,9 +75,9 @@ class Caller:
             if len(line) > LINE_LIMIT:
                 raise malformed(f"its line is longer than {LINE_LIMIT} bytes")
         try:
-            return json.loads(line)
-        except ValueError:
-            raise malformed("it is not JSON") from None
+            return json.loads(line, object_pairs_hook=_once)
+        except (ValueError, RecursionError):
+            raise malformed("it is not JSON, or names a key twice") from None
 
     def progress(self, sentence: str) -> None:
         """Say what happens next. Raises CallerGone."""

@@ -13,7 +13,7 @@ from muster_helper.children import must
 from muster_helper.corosync_conf import BrokenConfigError, judge, with_uuid
 from muster_helper.host import Host
 from muster_helper.look import Look, look
-from muster_helper.refusals import unless_free, unless_member
+from muster_helper.refusals import unless_free, unless_member, unless_wanted
 from musterd.errors import HelperError
 from musterd.helper_wire import Done, Identity, LayParams
 from musterd.model import CorosyncConfig
@@ -30,7 +30,9 @@ def lay(host: Host, params: LayParams) -> Done:
     unless_member(host, params.identity)
     found = look(host, params.identity)
     unless_free(found)
-    if found.kind is CorosyncConfig.OURS and found.keys_digest:
+    if found.kind is not CorosyncConfig.OURS:
+        unless_wanted(host, params.identity)
+    elif found.keys_digest:
         return Done()
     return Done(tuple(_steps(host, params, found)))
 

@@ -22,6 +22,8 @@ LONGEST = 128 * 1024  # bytes of a request; below the kernel's default for one m
 
 def main() -> None:
     """Serve until the other end is closed."""
+    # Python puts our folder first, and our `systemd` would stand in for the distribution's.
+    sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file__)]
     wire = socket.socket(fileno=os.dup(0))
     try:
         import pcs.app  # type: ignore[import-not-found]  # noqa: F401 - the distribution's pcs

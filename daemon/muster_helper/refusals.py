@@ -6,7 +6,7 @@ from typing import NoReturn
 from muster_helper.host import Host
 from muster_helper.look import Look
 from musterd.errors import HelperError
-from musterd.helper_wire import Identity
+from musterd.helper_wire import Identity, Tags
 from musterd.model import CorosyncConfig, Finding, Severity
 
 _LEAVE_ALONE = (
@@ -48,6 +48,25 @@ def unless_ours(host: Host, look: Look, identity: Identity) -> None:
             f" ({identity.uuid[:8]})",
             f"found: {found}",
             _LEAVE_ALONE,
+        )
+
+
+def unless_wanted(host: Host, identity: Identity) -> None:
+    """Refuse a cluster other than the one the root-owned spec asks for.
+
+    With tags alone the spec names no cluster, and the daemon is believed.
+
+    Raises:
+        SettingsError: the spec cannot be read.
+    """
+    spec = host.settings(Tags(identity.name)).spec
+    asked = (spec.cluster.name, spec.corosync.token_ms)
+    if asked != (identity.name, identity.token_ms):
+        refuse(
+            f"the spec on this node does not ask for cluster {identity.name}",
+            f"{host.paths.spec} or the user data: name {asked[0]}, token {asked[1]} ms;"
+            f" founded was: name {identity.name}, token {identity.token_ms} ms",
+            f"put the spec back as it was, in {host.paths.spec}, then type `muster join`",
         )
 
 

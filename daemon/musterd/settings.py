@@ -27,6 +27,7 @@ DEFAULT_SIZE = 3
 
 _SPEC: TypeAdapter[Spec] = TypeAdapter(Spec)
 _UNSHOWN = {"secret.token"}  # neither printed nor compared by value
+_SHOWN = 200  # characters of a wrong value
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def tags_of(tags: Mapping[str, str]) -> Tags:
             f"instance tag {tag} cannot be used",
             why=f"{error['msg']} (got {str(error['input'])!r})",
             cure=f"change the tag {tag} of this instance (a name of 1 to 32 letters, digits, _ or"
-            " -; a size from 2 to 16), the node reads it again by itself",
+            " -, the first no -; a size from 2 to 16), the node reads it again by itself",
         ) from None
 
 
@@ -174,7 +175,9 @@ def _explain(invalid: ValidationError, origins: Mapping[str, str], file: Path) -
             cure=f"remove or correct {key} in {source} (docs/configuration.md lists the keys),"
             " then type `muster join`",
         )
-    shown = "" if key in _UNSHOWN else f" (got {str(error['input'])!r})"
+    # Nothing of [secret], and no whole table: a token in the wrong place is a token all the same.
+    hidden = named[:1] == ["secret"] or isinstance(error["input"], dict)
+    shown = "" if hidden else f" (got {str(error['input'])[:_SHOWN]!r})"
     return SettingsError(
         f"{source}: key {key} cannot be used",
         why=f"{error['msg']}{shown}",

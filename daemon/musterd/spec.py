@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-CLUSTER_NAME = r"^[A-Za-z0-9_-]{1,32}$"
+# No leading dash: the name is an argument of pcs, and must never read as an option.
+CLUSTER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,31}$"
 INSTANCE_ID = r"^i-(?:[0-9a-f]{8}|[0-9a-f]{17})$"
 HOST_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]{1,63}){0,8}$"
 # An XML id as pcs accepts it: the CIB uses resource and group names as ids.
@@ -133,7 +134,7 @@ class Resource:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: CibId
-    agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9:@._-]{1,128}$")]
+    agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9:@._-]{0,127}$")]
     group: CibId | None = None
     options: dict[str, Scalar] = field(default_factory=dict)
     operations: dict[str, dict[str, Scalar]] = field(default_factory=dict)

@@ -155,3 +155,26 @@ def test_the_token_is_neither_shown_nor_told_in_a_complaint(read: Reader) -> Non
     with pytest.raises(SettingsError) as raised:
         read('[secret]\nsource = "inline"\ntoken = ["mst1_very-secret"]\n')
     assert secret not in f"{raised.value} {raised.value.cure}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'secret = "mst1_very-secret"\n',
+        '[secret]\nsource = "mst1_very-secret"\n',
+        '[secret]\ntokn = "mst1_very-secret"\n',
+        '[[secret]]\ntoken = "mst1_very-secret"\n',
+        '[secret]\nname = ["mst1_very-secret"]\n',
+        '[secret]\ntoken = "mst1_very-secret\n',
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_repeated_either(read: Reader, text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(text)
+    assert "mst1_very-secret" not in f"{raised.value} {raised.value.cure}"
+
+
+@pytest.mark.parametrize("name", ["-f", "--force", "", "a b", "w\u0435b", "x" * 33])
+def test_a_name_that_could_be_an_option_of_pcs_is_none(read: Reader, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"cluster\.name"):
+        read(f'[cluster]\nname = "{name}"\n')

@@ -14,7 +14,7 @@ from muster.errors import NotAllowedError
 from muster.fields import text
 from muster.progress import Progress
 
-CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+CLUSTER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 GRACE = 5.0  # seconds: musterd reads the spec anew; until then it may tell an old failure
 SMALLEST, LARGEST = 2, 16  # founding members
 
@@ -45,7 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _name(words: str) -> str:
     if not CLUSTER_NAME.fullmatch(words):
-        raise argparse.ArgumentTypeError("1 to 32 letters, digits, _ or - make a cluster name")
+        raise argparse.ArgumentTypeError(
+            "1 to 32 letters, digits, _ or -, the first no -, make a cluster name"
+        )
     return words
 
 
