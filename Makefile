@@ -48,6 +48,11 @@ deb: venv lab-deps
 lock: venv
 	@$(PACKAGES) lock
 
+# What follows from the code: the schema of the status, manual pages, completions, tables.
+.PHONY: pages
+pages: venv
+	@PYTHONPATH=packaging:daemon:client $(BIN)/python -m muster_pages
+
 .PHONY: bench-form
 bench-form: venv lab-deps deb
 	$(BIN)/python tests/bench/form.py

@@ -20,10 +20,15 @@ class SelfStatus:
     """The node that answers. Empty strings where it does not know yet."""
 
     instance_id: str = ""
+    """EC2's id of this node."""
     name: str = ""
+    """Its host name, which is its name in the cluster."""
     address: str = ""
+    """Its primary private address."""
     zone: str = ""
+    """Its availability zone."""
     conductor: bool = False
+    """Whether it acts for the cluster."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,17 @@ class ClusterStatus:
     """The cluster; `uuid` is empty before founding has agreed on one."""
 
     name: str = ""
+    """The name in the spec."""
     uuid: str = ""
+    """The identity that founding agreed on, for good."""
     size: int = 0
+    """How many nodes found it; afterwards how many founded it."""
     quorate: bool = False
+    """Whether this node's partition has quorum."""
     dc: str = ""
+    """Pacemaker's designated controller, by name."""
     spec_digest: str = ""
+    """SHA-256 of the spec; the same on every node."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +54,21 @@ class NodeStatus:
     """One node as this one sees it; times are RFC 3339 in UTC, empty when never heard."""
 
     instance_id: str
+    """EC2's id."""
     name: str
+    """Host name; empty before it was heard."""
     address: str
+    """Primary private address."""
     zone: str
+    """Availability zone."""
     phase: str
+    """Its own word on where it stands; empty before it was heard."""
     online: bool
+    """Whether Pacemaker on this node counts it as online."""
     last_heard: str
+    """When it last said something."""
     reason: str = ""
+    """Its own word on why, or why it is not heard."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +76,11 @@ class ProofStatus:
     """That `node` can be fenced was shown: `how` is "permissions" or "real"."""
 
     node: str
+    """Name of the node."""
     how: str
+    """Either permissions (a dry run, and the agent's status) or real (it was rebooted)."""
     at: str
+    """When."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +88,13 @@ class FencingStatus:
     """The stonith device and its host map (node name -> instance id)."""
 
     device: str = ""
+    """Id of the stonith resource; empty while none runs."""
     agent: str = ""
+    """Its agent."""
     map: dict[str, str] = field(default_factory=dict)
+    """Node name to instance id."""
     proved: tuple[ProofStatus, ...] = ()
+    """For each node the latest proof that another can fence it."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +102,15 @@ class AddressStatus:
     """A floating address; `views` has keys pacemaker, ec2, kernel: node names, "" for nobody."""
 
     private_ip: str
+    """The address."""
     node: str
+    """Where Pacemaker runs it."""
     agrees: bool
+    """Whether all views name the same node."""
     views: dict[str, str] = field(default_factory=dict)
+    """Who has it: by pacemaker, ec2 and kernel."""
     elastic_ip: str = ""
+    """The Elastic IP that leads to it, if any."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +118,15 @@ class ResourceStatus:
     """One resource as Pacemaker tells it."""
 
     id: str
+    """Its id."""
     agent: str
+    """As `pcs resource list` prints it."""
     group: str
+    """The group it is in, if any."""
     state: str
+    """Started, Stopped, Failed or Pending."""
     node: str
+    """Where it runs; empty for nowhere."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +134,11 @@ class FindingStatus:
     """Something wrong or noteworthy: severity "error" or "warning"."""
 
     severity: str
+    """Either error or warning."""
     what: str
+    """What is wrong."""
     cure: str
+    """What to do about it."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +146,31 @@ class Status:
     """`GET /v1/status`, and the last written status file."""
 
     phase: str
+    """starting, waiting, electing, founding, joining, formed, leaving or failed."""
     reason: str
+    """Why, in a sentence."""
     since: str
+    """When the phase was entered."""
     next: str
+    """What happens next, or what a person should do; empty if nothing."""
     self: SelfStatus = field(default_factory=SelfStatus)
+    """The node that answers."""
     cluster: ClusterStatus = field(default_factory=ClusterStatus)
+    """The cluster."""
     nodes: tuple[NodeStatus, ...] = ()
+    """Every node known, members first, in roster order."""
     fencing: FencingStatus = field(default_factory=FencingStatus)
+    """Whether and how nodes can be fenced."""
     addresses: tuple[AddressStatus, ...] = ()
+    """Floating addresses."""
     resources: tuple[ResourceStatus, ...] = ()
+    """What Pacemaker runs."""
     findings: tuple[FindingStatus, ...] = ()
-    written: str = ""  # when this was written; tells the age of a status read from the file
+    """What a person should know."""
+    written: str = ""
+    """When this was written: the age of a status read from the file."""
     schema: int = SCHEMA
+    """Version of this document; 1."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 
 from muster.client import Client
 from muster.contract import ADMIN_SOCKET, SPEC_FILE, STATUS_FILE, STATUS_SOCKET
-from muster.render import Screen
+from muster.screen import Screen
 
 TYPE_CHECKING = False  # typing's own constant costs 4 ms of import
 if TYPE_CHECKING:
     from typing import TextIO
 
 NARROWEST = 40  # columns; below that a cut cell says nothing
+LOWEST = 10  # lines
 
 
 class Context:
@@ -26,7 +27,7 @@ class Context:
         status_file: the last written status.
         spec_file: the spec that `muster join` may write.
         wall: seconds since 1970.
-        environ: the environment, for NO_COLOR (no-color.org), TERM and COLUMNS.
+        environ: the environment, for NO_COLOR (no-color.org), TERM, COLUMNS and LINES.
     """
 
     def __init__(
@@ -60,17 +61,26 @@ class Context:
         """Columns of the terminal; 0 (never cut) for a pipe or a file."""
         if not self.terminal:
             return 0
-        told = self._environ.get("COLUMNS", "")
+        return max(self._size("COLUMNS", 0, 80), NARROWEST)
+
+    @property
+    def height(self) -> int:
+        """Lines of the terminal; 0 (any number) for a pipe or a file."""
+        return max(self._size("LINES", 1, 24), LOWEST) if self.terminal else 0
+
+    def _size(self, variable: str, index: int, otherwise: int) -> int:
+        """Return what the environment says, else the terminal itself."""
+        told = self._environ.get(variable, "")
         if told.isascii() and told.isdigit() and int(told):
-            return max(int(told), NARROWEST)
+            return int(told)
         try:
-            return max(os.get_terminal_size(self.out.fileno()).columns, NARROWEST)
+            return os.get_terminal_size(self.out.fileno())[index] or otherwise
         except OSError:  # a terminal that does not tell, as in some recorders
-            return 80
+            return otherwise
 
     def screen(self) -> Screen:
         """Return an empty screen as wide and as colourful as the output allows."""
-        return Screen(self.wall(), colour=self.colour, width=self.width)
+        return Screen(self.wall(), colour=self.colour, width=self.width, height=self.height)
 
     def say(self, *lines: str) -> None:
         """Print lines to the output and let them be seen at once."""

@@ -7,7 +7,8 @@ gets a line whenever its phase or reason changes. Times count from the start of 
 from muster import ages, render
 from muster.context import Context
 from muster.fields import Document, flag, number, part, rows, text
-from muster.render import BAD, GOOD, KIND, ODD, PHASE_PAINT, Screen
+from muster.render import KIND, PHASE_PAINT
+from muster.screen import BAD, GOOD, ODD, Screen
 
 UP = "\x1b[{}A\r\x1b[J"  # cursor up, erase below (ECMA-48)
 

@@ -1,117 +1,31 @@
-"""Draws a status as one screen of aligned text. No clock, no terminal: both come in as values."""
+"""Draws a status as one screen: first what is wrong and what to type, then everything else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from muster.ages import ago
+from muster import health
 from muster.fields import Document, flag, number, part, rows, text
+from muster.screen import (
+    BAD,
+    FAINT,
+    GAP,
+    GOOD,
+    ODD,
+    STRONG,
+    Cell,
+    Column,
+    Screen,
+    common_start,
+    host,
+)
 
-GAP = "  "
-LABEL = 11  # columns of the words at the left edge
-SHORTEST = 9  # no cell is cut below this
-
-GOOD, BAD, ODD, FAINT, STRONG = "32", "31", "33", "2", "1"  # SGR parameters (ECMA-48, 8.3.117)
 KIND = 9  # columns of an event's kind
 PHASE_PAINT = {"formed": GOOD, "failed": BAD, "waiting": ODD}
+SILENT = 90.0  # seconds; members greet each other every 30
+MOST = 4  # problems listed on a screen that is too low
+DOING = 36  # columns that tell what a node does, before other columns go for it
+UNIT_START = "sudo systemctl status musterd; sudo systemctl start musterd"
 
-Cell = tuple[str, str]  # text, SGR parameter ("" for plain)
-
-
-class Screen:
-    """Collects lines; knows how wide they may be and whether they may be coloured.
-
-    Args:
-        now: seconds since 1970, for ages.
-        colour: whether to paint.
-        width: columns a table may take; 0 never cuts anything (pipes, files).
-    """
-
-    def __init__(self, now: float, *, colour: bool = False, width: int = 0) -> None:
-        self.now = now
-        self.lines: list[str] = []
-        self._colour = colour
-        self._width = width
-
-    def paint(self, words: str, paint: str) -> str:
-        """Return `words` in a colour, where colours are wanted."""
-        return f"\x1b[{paint}m{words}\x1b[0m" if self._colour and paint and words else words
-
-    def ago(self, stamp: str, *, short: bool = False) -> str:
-        """Return the age of an RFC 3339 time in words."""
-        return ago(stamp, self.now, short=short)
-
-    def line(self, label: str, words: str, paint: str = "") -> None:
-        """Add a labelled line; long text goes on below itself."""
-        first = self.paint(f"{label:<{LABEL}}", STRONG)
-        for piece in self._wrap(words, LABEL):
-            self.lines.append((first + self.paint(piece, paint)).rstrip())
-            first = " " * LABEL
-
-    def heading(self, words: str, detail: str = "") -> None:
-        """Begin a section."""
-        self.lines += ["", self.paint(words, STRONG) + (GAP + detail if detail else "")]
-
-    def item(self, head: Cell, words: str, follow: str = "") -> None:
-        """Add a list item: a painted word, a sentence, and what to do about it below."""
-        indent = len(GAP) + len(head[0]) + len(GAP)
-        lead = GAP + self.paint(*head) + GAP
-        for piece in [*self._wrap(words, indent), *self._wrap(follow, indent)]:
-            if piece:
-                self.lines.append(lead + piece)
-                lead = " " * indent
-
-    def table(
-        self, names: Sequence[str], body: Sequence[Sequence[Cell]], cut_first: str = ""
-    ) -> None:
-        """Add aligned columns; cells are cut in their middle when a row does not fit.
-
-        Args:
-            names: the headings.
-            body: the rows.
-            cut_first: the heading of the column to cut before the widest ones.
-        """
-        widths = [
-            max(len(row[index][0]) for row in [[(name, "") for name in names], *body])
-            for index in range(len(names))
-        ]
-        self._narrow(widths, names.index(cut_first) if cut_first else None)
-        for row in [[(name, FAINT) for name in names], *body]:
-            cells = [
-                self.paint(_cut(words, width).ljust(width), paint)
-                for (words, paint), width in zip(row, widths, strict=True)
-            ]
-            self.lines.append((GAP + GAP.join(cells)).rstrip())
-
-    def _narrow(self, widths: list[int], first: int | None) -> None:
-        """Shorten columns until a row fits: the given one, then the widest."""
-        excess = sum(widths) + len(GAP) * len(widths) - self._width if self._width else 0
-        if first is not None and excess > 0:
-            taken = min(excess, max(widths[first] - SHORTEST, 0))
-            widths[first] -= taken
-            excess -= taken
-        while excess > 0 and max(widths) > SHORTEST:
-            widths[widths.index(max(widths))] -= 1
-            excess -= 1
-
-    def _wrap(self, words: str, indent: int) -> list[str]:
-        """Break a sentence at spaces; textwrap would cost more than the rest of this module."""
-        room = self._width - indent
-        if not self._width or len(words) <= room:
-            return [words]
-        pieces = [""]
-        for word in words.split(" "):
-            if pieces[-1] and len(pieces[-1]) + 1 + len(word) > room:
-                pieces.append(word)
-            else:
-                pieces[-1] = f"{pieces[-1]} {word}" if pieces[-1] else word
-        return pieces
-
-
-def _cut(words: str, width: int) -> str:
-    """Leave out the middle: the ends are what tells ids and addresses apart."""
-    if len(words) <= width:
-        return words
-    head = (width - 2) // 2
-    return words[:head] + ".." + words[head + 2 - width :]
+Section = Callable[[Document, Screen, bool], None]
 
 
 def event(happened: Document, screen: Screen, clock: str = "") -> str:
@@ -132,140 +46,243 @@ def event(happened: Document, screen: Screen, clock: str = "") -> str:
     return screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + screen.paint(message, paint)
 
 
-def status(document: Document, screen: Screen, *, unreachable: str = "") -> list[str]:
+def status(
+    document: Document, screen: Screen, *, unreachable: str = "", whole: bool = True
+) -> list[str]:
     """Return the lines of `GET /v1/status`.
 
     Args:
         document: the fields of `muster.api.Status`.
         screen: where it is drawn.
         unreachable: why musterd does not answer, when this is the last written status.
+        whole: list what is well too, however many lines that takes; otherwise tables give way to
+            their sums, the last ones first, until the screen's height is enough.
     """
+    room = 0 if whole else screen.height
+    drawn = _drawn(document, screen, unreachable, 0)
+    for level in range(1, 2 * len(SECTIONS) + 1):
+        if not room or len(drawn.lines) <= room:
+            break
+        drawn = _drawn(document, screen, unreachable, level)
+    return drawn.lines
+
+
+def _drawn(document: Document, screen: Screen, unreachable: str, level: int) -> Screen:
+    """Draw once. Each level sums one more section up; then each leaves one more out."""
+    drawn = screen.empty()
+    folded = list(SECTIONS)[:level]
+    left_out = list(SECTIONS)[: max(level - len(SECTIONS), 0)]
+    _head(document, drawn, unreachable, most=MOST if left_out else 0)
+    for name in reversed(SECTIONS):
+        if name not in left_out:
+            SECTIONS[name](document, drawn, name in folded)
+    if left_out:
+        drawn.remark(f"`muster status --all` also shows {', '.join(reversed(left_out))}")
+    return drawn
+
+
+def _head(document: Document, screen: Screen, unreachable: str, most: int) -> None:
+    """What the cluster is, where this node stands and why, what is wrong, what next."""
     if unreachable:
-        written = text(document, "written") or text(document, "since")
-        screen.line("OUTDATED", f"musterd does not answer: {unreachable}", BAD)
-        screen.line("", f"this is what it last wrote, {screen.ago(written)} ({written})", BAD)
-        screen.line("", "to start it: sudo systemctl start musterd")
-        screen.lines.append("")
-    sections: tuple[Callable[[Document, Screen], None], ...] = (
-        _overview,
-        _nodes,
-        _fencing,
-        _addresses,
-        _resources,
-        _findings,
-    )
-    for section in sections:
-        section(document, screen)
-    return screen.lines
-
-
-def _overview(document: Document, screen: Screen) -> None:
-    """Who, what phase, why, since when, what next."""
+        _outdated(document, screen, unreachable)
     cluster, own = part(document, "cluster"), part(document, "self")
-    size = cluster.get("size") or 0
-    known = [f"{size} nodes"] if size else []
-    if text(cluster, "uuid"):
-        known.append("quorate" if flag(cluster, "quorate") else "not quorate")
-    known += [f"DC {text(cluster, 'dc')}"] if text(cluster, "dc") else []
     name = text(cluster, "name") or "(no spec yet)"
-    screen.line("Cluster", name + (f" ({', '.join(known)})" if known else ""))
+    known = _known(document)
+    screen.line("Cluster", name + (f": {', '.join(known)}" if known else ""))
+    phase, since = text(document, "phase"), text(document, "since")
+    ages = f" since {since} ({screen.ago(since)})" if since else ""
+    screen.line("Phase", phase, PHASE_PAINT.get(phase, ""), ages)
+    screen.line("Reason", text(document, "reason") or "-")
+    if text(document, "next"):
+        screen.line("Next", text(document, "next"))
+    _wrongs(document, screen, most)
     if own:
         words = [text(own, key) for key in ("name", "instance_id", "address", "zone")]
         words += ["conductor"] if flag(own, "conductor") else []
         screen.line("This node", GAP.join(word for word in words if word))
-    phase, since = text(document, "phase"), text(document, "since")
-    screen.line("Phase", phase, PHASE_PAINT.get(phase, ""))
-    screen.line("Reason", text(document, "reason"))
-    screen.line("Since", f"{screen.ago(since)} ({since})" if since else "")
-    screen.line("Next", text(document, "next"))
+    _fencing(document, screen)
 
 
-def _nodes(document: Document, screen: Screen) -> None:
-    """The nodes, this one marked."""
+def _outdated(document: Document, screen: Screen, unreachable: str) -> None:
+    """Say loudly that this is old, how old, and how to get news."""
+    written = text(document, "written") or text(document, "since")
+    screen.line("OUTDATED", f"musterd does not answer: {unreachable}", BAD)
+    screen.line("", f"this is what it last wrote, {screen.ago(written)} ({written})", BAD)
+    screen.line("", f"next: {UNIT_START}")
+    if text(document, "phase") == "formed":
+        screen.line("", "the cluster runs without it: sudo pcs status tells how it is now")
+    screen.lines.append("")
+
+
+def _known(document: Document) -> list[str]:
+    """Return the cluster's state in a few words."""
+    cluster, nodes = part(document, "cluster"), rows(document, "nodes")
+    size = int(number(cluster, "size"))
+    if not text(cluster, "uuid"):
+        return [f"{size} nodes wanted, {len(nodes)} there"] if size and nodes else []
+    online = sum(flag(node, "online") for node in nodes)
+    known = [f"{online} of {len(nodes)} nodes online"]
+    if flag(cluster, "quorate"):
+        known.append("quorate")
+    elif text(document, "phase") == "formed":
+        known.append("NOT quorate")
+    return known + ([f"DC {text(cluster, 'dc')}"] if text(cluster, "dc") else [])
+
+
+def _wrongs(document: Document, screen: Screen, most: int) -> None:
+    """What a person should know, each with what to type; with `most`, not more than so many."""
+    found = health.wrongs(document)
+    if not found:
+        if text(document, "phase") == "formed":
+            screen.line("Problems", "none", GOOD)
+        return
+    errors = sum(severity == health.ERROR for severity, _, _ in found)
+    counts = [_count(errors, "error"), _count(len(found) - errors, "warning")]
+    screen.line("Problems", ", ".join(filter(None, counts)), BAD if errors else ODD)
+    for severity, what, cure in found[: most or None]:
+        head = (severity.ljust(len("warning")), BAD if severity == health.ERROR else ODD)
+        commands = "\n".join(f"next: {line}" for line in cure.split("\n") if line)
+        screen.item(head, what, commands)
+    if most and len(found) > most:
+        screen.remark(f"and {len(found) - most} more")
+
+
+def _count(number_of: int, word: str) -> str:
+    return f"{number_of} {word}{'s' if number_of > 1 else ''}" if number_of else ""
+
+
+def _nodes(document: Document, screen: Screen, folded: bool) -> None:
+    """The nodes, this one marked; what is the same of all of them is told once."""
     nodes, own = rows(document, "nodes"), text(part(document, "self"), "instance_id")
     if not nodes:
         return
-    screen.heading("Nodes")
-    body, reasons = [], []
-    for node in nodes:
-        phase, online = text(node, "phase"), flag(node, "online")
-        here = own != "" and text(node, "instance_id") == own
-        body.append(
-            [
-                (text(node, "name") or "-", ""),
-                (text(node, "instance_id"), ""),
-                (text(node, "address") or "-", ""),
-                (text(node, "zone") or "-", ""),
-                (phase or "-", PHASE_PAINT.get(phase, "")),
-                ("yes" if online else "no", GOOD if online else BAD),
-                ("this node" if here else screen.ago(text(node, "last_heard"), short=True), ""),
-            ]
-        )
-        if text(node, "reason") and phase != "formed" and not here:
-            reasons.append((body[-1][0][0], text(node, "reason")))
-    names = ("NAME", "INSTANCE", "ADDRESS", "ZONE", "PHASE", "ONLINE", "LAST HEARD")
-    screen.table(names, body, cut_first="INSTANCE")
-    longest = max(len(row[0][0]) for row in body)
-    for name, reason in reasons:
-        screen.item((name.ljust(longest), ""), reason)
+    shown = [node for node in nodes if not (folded and _well(node))]
+    region = common_start([text(node, "zone") for node in nodes])
+    screen.heading("Nodes", f"in {region}" if region else "")
+    names = [(text(node, "name") or "-", "") for node in shown]
+    columns = [
+        Column("NAME", names, brief=host),
+        Column("STATE", [_state(node) for node in shown]),
+        Column("HEARD", [_heard(node, own, screen) for node in shown]),
+    ]
+    doing: list[Cell] = [("" if _well(node) else text(node, "reason"), "") for node in shown]
+    if any(words for words, _ in doing):
+        columns.append(Column("DOING", doing, least=DOING))
+    zones = [(text(node, "zone").removeprefix(region) or "-", "") for node in shown]
+    columns += [
+        Column("ADDRESS", [(text(node, "address") or "-", "") for node in shown], drop=2),
+        Column("ZONE", zones, drop=1),
+        # Where a name is not known yet, the id is all there is to call a node.
+        Column(
+            "INSTANCE",
+            [(text(node, "instance_id"), "") for node in shown],
+            drop=3 if ("-", "") not in names else 0,
+        ),
+    ]
+    if shown:
+        room = screen.table(columns).get("DOING", 0)
+        for node, (words, _) in zip(shown, doing, strict=True):
+            # Why somebody is missing must not be cut.
+            if len(words) > room and text(node, "phase") in {"", "failed"}:
+                screen.item((text(node, "name") or text(node, "instance_id"), BAD), words)
+    _rest(screen, len(nodes) - len(shown), len(nodes), "online")
+
+
+def _rest(screen: Screen, hidden: int, total: int, state: str) -> None:
+    """Tell how many rows were left out, and how to see them."""
+    if hidden:
+        which = f"all {total}" if hidden == total else f"{hidden} of {total}"
+        screen.remark(f"{which} are {state} (`muster status --all` lists them)")
+
+
+def _well(node: Document) -> bool:
+    return flag(node, "online") and text(node, "phase") in {"formed", ""}
+
+
+def _state(node: Document) -> Cell:
+    """Return a node's phase; once it is formed, Pacemaker's word on it."""
+    phase = text(node, "phase")
+    if flag(node, "online"):
+        return ("online" if phase in {"formed", ""} else f"{phase}, online", GOOD)
+    if phase == "formed":
+        return "OFFLINE", BAD
+    return phase or "-", PHASE_PAINT.get(phase, "")
+
+
+def _heard(node: Document, own: str, screen: Screen) -> Cell:
+    """Return when a node last said something; silence of a member is painted."""
+    if own and text(node, "instance_id") == own:
+        return "this node", ""
+    stamp = text(node, "last_heard")
+    return screen.ago(stamp, short=True), ODD if screen.older(stamp, SILENT) else ""
 
 
 def _fencing(document: Document, screen: Screen) -> None:
-    """The stonith device, its host map, and what was proven of each node."""
+    """The stonith device, and how and when it was shown that it works."""
     fencing = part(document, "fencing")
     device, targets = text(fencing, "device"), part(fencing, "map")
     if not device and not targets:
         return
-    screen.heading("Fencing", f"{device} ({text(fencing, 'agent')})" if device else "")
-    proofs = {text(proof, "node"): proof for proof in rows(fencing, "proved")}
-    body = []
-    for name, instance in targets.items():
-        proof = proofs.get(name)
-        how = ("not proven", BAD)
-        if proof is not None:
-            how = (f"{text(proof, 'how')}, {screen.ago(text(proof, 'at'))}", GOOD)
-        body.append([(name, ""), (str(instance), ""), how])
-    if body:
-        screen.table(("NODE", "INSTANCE", "PROVEN BY"), body)
+    words = [f"{device} ({text(fencing, 'agent')})" if device else "no device runs yet"]
+    proofs = [proof for proof in rows(fencing, "proved") if text(proof, "node") in targets]
+    for how in sorted({text(proof, "how") for proof in proofs}):
+        times = sorted(text(proof, "at") for proof in proofs if text(proof, "how") == how)
+        words.append(f"{len(times)} of {len(targets)} proven by {how} {screen.ago(times[0])}")
+    if not proofs:
+        words.append(f"0 of {len(targets)} proven")
+    screen.line("Fencing", "; ".join(words))
 
 
-def _addresses(document: Document, screen: Screen) -> None:
+def _addresses(document: Document, screen: Screen, folded: bool) -> None:
     """The floating addresses as Pacemaker, EC2 and the kernels see them."""
-    body = []
-    for address in rows(document, "addresses"):
-        views, agrees = part(address, "views"), flag(address, "agrees")
-        elastic = text(address, "elastic_ip")
-        shown = text(address, "private_ip") + (f" ({elastic})" if elastic else "")
-        holders = [(text(views, key) or "-", "") for key in ("pacemaker", "ec2", "kernel")]
-        body.append([(shown, ""), *holders, ("yes" if agrees else "NO", GOOD if agrees else BAD)])
-    if body:
-        screen.heading("Addresses")
-        screen.table(("ADDRESS", "PACEMAKER", "EC2", "KERNEL", "AGREE"), body)
-
-
-def _resources(document: Document, screen: Screen) -> None:
-    """What Pacemaker runs."""
-    body = []
-    for resource in rows(document, "resources"):
-        state = text(resource, "state")
-        paint = {"Started": GOOD, "Failed": BAD}.get(state, ODD)
-        words = [text(resource, key) or "-" for key in ("id", "agent", "group")]
-        body.append(
-            [*((word, "") for word in words), (state, paint), (text(resource, "node") or "-", "")]
-        )
-    if body:
-        screen.heading("Resources")
-        screen.table(("ID", "AGENT", "GROUP", "STATE", "NODE"), body)
-
-
-def _findings(document: Document, screen: Screen) -> None:
-    """What a person should know, each with its cure."""
-    findings = rows(document, "findings")
-    if not findings:
+    addresses = rows(document, "addresses")
+    shown = [address for address in addresses if not (folded and flag(address, "agrees"))]
+    if not addresses:
         return
-    screen.heading("Findings")
-    for finding in findings:
-        severity = text(finding, "severity")
-        cure = text(finding, "cure")
-        head = (severity.ljust(len("warning")), BAD if severity == "error" else ODD)
-        screen.item(head, text(finding, "what"), f"cure: {cure}" if cure else "")
+    screen.heading("Addresses")
+    texts = []
+    for address in shown:
+        elastic = text(address, "elastic_ip")
+        texts.append(text(address, "private_ip") + (f" ({elastic})" if elastic else ""))
+    shown_texts = [(words, "") for words in texts]
+    columns = [Column("ADDRESS", shown_texts, brief=lambda words: words.partition(" ")[0])]
+    for key in ("pacemaker", "ec2", "kernel"):
+        holders = [(text(part(address, "views"), key) or "-", "") for address in shown]
+        columns.append(Column(key.upper(), holders, brief=host))
+    agree = [("yes", GOOD) if flag(address, "agrees") else ("NO", BAD) for address in shown]
+    if shown:
+        screen.table([*columns, Column("AGREE", agree)])
+    _rest(screen, len(addresses) - len(shown), len(addresses), "where they should be")
+
+
+def _resources(document: Document, screen: Screen, folded: bool) -> None:
+    """What Pacemaker runs."""
+    resources = rows(document, "resources")
+    shown = [each for each in resources if not (folded and text(each, "state") == "Started")]
+    if not resources:
+        return
+    screen.heading("Resources")
+    paint = {"Started": GOOD, "Failed": BAD}
+    states = [text(each, "state") or "-" for each in shown]
+
+    def cells(key: str) -> list[Cell]:
+        return [(text(each, key) or "-", "") for each in shown]
+
+    columns = [
+        Column("ID", cells("id")),
+        Column("AGENT", cells("agent"), brief=lambda agent: agent.rpartition(":")[2], drop=2),
+        Column("GROUP", cells("group"), drop=1),
+        Column("STATE", [(state, paint.get(state, ODD)) for state in states]),
+        Column("NODE", cells("node"), brief=host),
+    ]
+    if shown:
+        screen.table(columns)
+    _rest(screen, len(resources) - len(shown), len(resources), "started")
+
+
+# What is well gives way in this order where there is little room.
+SECTIONS: dict[str, Section] = {
+    "resources": _resources,
+    "addresses": _addresses,
+    "nodes": _nodes,
+}

@@ -6,7 +6,7 @@ import json
 from muster.context import Context
 from muster.contract import Exit
 from muster.fields import Document, part, text
-from muster.render import FAINT, STRONG, Screen
+from muster.screen import FAINT, STRONG, Screen
 
 UNSHOWN = ("secret", "token")  # musterd leaves it out; should it ever not, it still stays hidden
 

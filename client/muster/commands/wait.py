@@ -4,10 +4,11 @@ import argparse
 import time
 from collections.abc import Callable
 
+from muster import health
 from muster.ages import span
 from muster.context import Context
 from muster.contract import Exit
-from muster.fields import Document, flag, part, rows, text
+from muster.fields import Document, text
 from muster.following import Follower
 from muster.progress import Progress
 
@@ -129,20 +130,9 @@ def _unformed(document: Document) -> list[str]:
 
 def unhealthy(document: Document) -> list[str]:
     """Return what is missing until everything is as the spec wants it, as sentences."""
-    missing = _unformed(document)
-    if not flag(part(document, "cluster"), "quorate"):
-        missing.append("the cluster is not quorate")
-    for node in rows(document, "nodes"):
-        if not flag(node, "online"):
-            missing.append(f"{text(node, 'name') or text(node, 'instance_id')} is not online")
-    for address in rows(document, "addresses"):
-        if not flag(address, "agrees"):
-            missing.append(f"the views of {text(address, 'private_ip')} do not agree")
-    for resource in rows(document, "resources"):
-        if text(resource, "state") != "Started":
-            missing.append(f"{text(resource, 'id')} is {text(resource, 'state') or 'unknown'}")
-    errors = (item for item in rows(document, "findings") if text(item, "severity") == "error")
-    return missing + [text(item, "what") for item in errors]
+    wrongs = [*health.cluster(document), *health.findings(document)]
+    errors = [what for severity, what, _ in wrongs if severity == health.ERROR]
+    return _unformed(document) + errors
 
 
 def _end(context: Context, code: Exit, goal: str, document: Document) -> Exit:

@@ -1,66 +1,71 @@
-"""The status screen against golden files; change a file only when the new screen is better."""
+"""The status screen against golden files (see `pictures`), and what must hold of every screen."""
 
-import json
 import re
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
-from tests.unit.client.conftest import NOW, formed, founding, waiting
+from tests.unit.client import pictures
+from tests.unit.client.conftest import NOW, formed
+from tests.unit.client.pictures import PICTURES
 
-from muster import api, render
+from muster import render
 from muster.fields import Document
+from muster.screen import Screen
 
-GOLDEN = Path(__file__).parent / "golden"
-STATES: dict[str, Callable[[], api.Status]] = {
-    "formed": formed,
-    "founding": founding,
-    "waiting": waiting,
-}
-
-
-def wire(status: api.Status) -> Document:
-    """Return a status as a client reads it."""
-    document = json.loads(json.dumps(asdict(status)))
-    assert isinstance(document, dict)
-    return document
+IN_A_TERMINAL = [name for name, (_, width, _) in PICTURES.items() if width]
 
 
 def golden(name: str) -> str:
-    return (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    return (pictures.GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_a_pipe_gets_the_whole_screen(state: str) -> None:
-    lines = render.status(wire(STATES[state]()), render.Screen(NOW))
-    assert "\n".join(lines) + "\n" == golden(state)
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_screen_is_as_it_was_looked_at(name: str) -> None:
+    assert pictures.drawn(name) == golden(name)
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_a_terminal_of_80_columns_is_never_overrun(state: str) -> None:
-    lines = render.status(wire(STATES[state]()), render.Screen(NOW, width=80))
-    assert "\n".join(lines) + "\n" == golden(f"{state}-80")
-    assert max(map(len, lines)) <= 80
+@pytest.mark.parametrize("name", IN_A_TERMINAL)
+def test_a_terminal_is_never_overrun(name: str) -> None:
+    _, width, height = PICTURES[name]
+    lines = golden(name).splitlines()
+    # A single word that is wider than the terminal cannot be broken, and must be copied whole.
+    assert all(len(line) <= width or len(line.split()) <= 2 for line in lines)
+    assert len(lines) <= height
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_colour_adds_nothing_but_colour(state: str) -> None:
-    document = wire(STATES[state]())
-    painted = "\n".join(render.status(document, render.Screen(NOW, colour=True)))
+@pytest.mark.parametrize("name", PICTURES)
+def test_colour_adds_nothing_but_colour(name: str) -> None:
+    painted = pictures.drawn(name, colour=True)
     assert "\x1b[" in painted
     plain = re.sub(r"\x1b\[[0-9]+m", "", painted)
-    assert [line.rstrip() for line in plain.splitlines()] == golden(state).splitlines()
+    assert [line.rstrip() for line in plain.splitlines()] == golden(name).splitlines()
 
 
 def test_a_status_from_the_file_is_marked_as_outdated() -> None:
-    screen = render.Screen(NOW + 7200, width=80)
-    lines = render.status(wire(formed()), screen, unreachable="nobody listens on status.sock")
-    assert "\n".join(lines) + "\n" == golden("down-80")
+    assert pictures.down() == golden("down-80")
+
+
+def test_what_is_wrong_comes_before_everything_that_is_well() -> None:
+    lines = golden("fenced-80x24").splitlines()
+    wrong = next(n for n, line in enumerate(lines) if "ip-10-0-0-13 is not online" in line)
+    assert wrong < lines.index("Nodes")
+    assert "aws ec2 describe-instances --instance-ids i-0123456789abcde3f" in golden("fenced-80")
 
 
 def test_a_document_of_another_age_is_still_drawn() -> None:
     """Missing keys, unknown keys and values of other types neither fail nor show."""
     document: Document = {"phase": "formed", "novel": [1], "nodes": [{}, "x"], "findings": None}
-    lines = render.status(document, render.Screen(NOW))
+    lines = render.status(document, Screen(NOW))
     assert any("formed" in line for line in lines)
+
+
+def test_what_the_first_musterd_wrote_is_still_drawn() -> None:
+    assert pictures.old() == golden("old-80")
+
+
+@pytest.mark.parametrize("width", range(40, 140, 7))
+def test_cells_stay_apart_at_any_width(width: int) -> None:
+    """However narrow, no two nodes look the same."""
+    document = pictures.wire(formed())
+    lines = render.status(document, Screen(NOW, width=width))
+    start = lines.index(next(line for line in lines if line.startswith("  NAME")))
+    assert len({line.split()[0] for line in lines[start + 1 : start + 4]}) == 3

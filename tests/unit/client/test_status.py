@@ -4,14 +4,25 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.unit.client.conftest import Musterd, context_in, counted, formed, printed
+from tests.unit.client.conftest import (
+    Musterd,
+    context_in,
+    counted,
+    formed,
+    founding,
+    printed,
+)
+from tests.unit.client.states import sixteen
 
 from muster import cli
+from muster.client import EventStream
+from muster.commands import status as status_command
 from muster.context import Context
 
 # What a status may import beyond the interpreter's own start and this package. http.client (email,
@@ -96,6 +107,74 @@ def test_a_narrow_terminal_is_respected(musterd: Musterd, tmp_path: Path) -> Non
     context = context_in(tmp_path, terminal=True, NO_COLOR="1", COLUMNS="80")
     cli.main(["status"], context)
     assert max(map(len, printed(context.out).splitlines())) <= 80
+
+
+def test_a_low_terminal_sums_up_what_is_well_unless_all_is_wanted(
+    musterd: Musterd, tmp_path: Path
+) -> None:
+    musterd.status = asdict(sixteen())
+    lines = {}
+    for flags in ([], ["--all"]):
+        context = context_in(tmp_path, terminal=True, NO_COLOR="1", COLUMNS="80", LINES="24")
+        cli.main(["status", *flags], context)
+        lines[len(flags)] = printed(context.out).splitlines()
+    assert len(lines[0]) < 24
+    assert "  15 of 16 are online (`muster status --all` lists them)" in lines[0]
+    assert sum(" online " in line for line in lines[1]) >= 15
+
+
+def watch(context: Context, *flags: str) -> tuple[threading.Thread, threading.Event]:
+    """Run `muster status --watch` beside the test, until the event is set."""
+    over = threading.Event()
+    wait_for_event = EventStream.take
+
+    def take(stream: EventStream, seconds: float | None) -> list[str]:
+        if over.is_set():
+            raise KeyboardInterrupt
+        return wait_for_event(stream, min(seconds or 0.05, 0.05))
+
+    def run() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(EventStream, "take", take)
+            assert cli.main(["status", "--watch", *flags], context) == 0
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, over
+
+
+def test_a_watched_terminal_is_redrawn_in_place_and_left_as_it_was(
+    musterd: Musterd, tmp_path: Path
+) -> None:
+    musterd.status = asdict(founding())
+    context = context_in(tmp_path, terminal=True, NO_COLOR="1", COLUMNS="80", LINES="24")
+    thread, over = watch(context)
+    musterd.wait_until_asked("/v1/status", 2)
+    musterd.publish("formed", **asdict(formed()))
+    musterd.wait_until_asked("/v1/status", 5)
+    over.set()
+    thread.join(10)
+    told = printed(context.out)
+    entered, _, rest = told.partition(status_command.HOME)
+    assert entered == status_command.ENTER
+    screens, _, left = rest.rpartition(status_command.LEAVE)
+    assert "founding since" in screens
+    assert left.splitlines()[1].startswith("Phase      formed since")
+    assert "\x1b[2J" not in told  # erasing everything flickers
+
+
+def test_a_watched_pipe_gets_a_document_a_line_when_it_changed(
+    musterd: Musterd, context: Context
+) -> None:
+    musterd.status = asdict(founding())
+    thread, over = watch(context, "--json")
+    musterd.wait_until_asked("/v1/status", 3)
+    musterd.publish("formed", **asdict(formed()))
+    musterd.wait_until_asked("/v1/status", 6)
+    over.set()
+    thread.join(10)
+    documents = [json.loads(line) for line in printed(context.out).splitlines()]
+    assert [document["phase"] for document in documents] == ["founding", "formed"]
 
 
 def test_with_musterd_down_the_last_written_status_is_shown_as_such(context: Context) -> None:

@@ -115,14 +115,18 @@ def unhealthy_states() -> list[tuple[api.Status, str]]:
     status = formed()
     return [
         (replace(status, phase="joining", reason="late"), "this node is joining: late"),
-        (replace(status, cluster=api.ClusterStatus()), "the cluster is not quorate"),
+        (
+            replace(status, cluster=api.ClusterStatus()),
+            "the cluster is not quorate: nothing runs without quorum",
+        ),
         (
             replace(status, nodes=(replace(status.nodes[1], online=False),)),
             "ip-10-0-0-12 is not online",
         ),
         (
             replace(status, addresses=(replace(status.addresses[0], agrees=False),)),
-            "the views of 10.0.0.68 do not agree",
+            "the views of 10.0.0.68 do not agree: pacemaker says ip-10-0-0-11,"
+            " ec2 says ip-10-0-0-11, kernel says ip-10-0-0-11",
         ),
         (
             replace(status, resources=(replace(status.resources[1], state="Failed"),)),
