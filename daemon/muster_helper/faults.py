@@ -51,7 +51,7 @@ def armed(state: Path) -> Callable[[str], None]:
     """
     file = state / FILE
     try:
-        point, _, what = file.read_text(encoding="ascii").strip().partition("=")
+        point, _, what = file.read_text(errors="replace").strip().partition("=")
     except FileNotFoundError:
         return _pass_by
     sent = SIGNALS.get(what)

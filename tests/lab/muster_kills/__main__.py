@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 from datetime import UTC, datetime
+from subprocess import SubprocessError
 
 from muster_bench import tables
 from muster_kills import results
@@ -66,7 +67,7 @@ def _all(left: list[Cell]) -> list[Result]:
 def _one(lab: Lab, cell: Cell, name: str, commit: str) -> Result:
     try:
         ended = run(lab, cell, name)
-    except (AssertionError, MachineError, ValueError, KeyError) as error:
+    except (AssertionError, MachineError, SubprocessError, ValueError, KeyError) as error:
         print(error, file=sys.stderr, flush=True)
         verdict = str(error).partition("\n")[0] or type(error).__name__
         return Result(cell.key, verdict, at=_now(), commit=commit)

@@ -15,7 +15,6 @@ from muster_helper.faults import FILE
 from muster_kills.cells import CONDUCTED, Cell, Role, Victim
 from muster_kills.proof import equal_files, one_cluster, second_run
 from muster_lab.client import CHECKOUT, Lab
-from muster_lab.ports import MachineError
 from musterd.model import Verb
 from observe import Document, Feed, following, ids, spec_as_user_data, status, tags, wait_for
 
@@ -61,6 +60,7 @@ def run(lab: Lab, cell: Cell, name: str) -> Run:
     user_data = spec_as_user_data(_spec(cell, name), order)
     stock = cell.verb is Verb.PREPARE  # with the distribution's own cluster running
     nodes = ids(lab.launch(SIZE, tags=tags(name, SIZE), user_data=user_data, stock=stock))
+    ended = None
     try:
         known = _Execution(lab, cell, nodes).perform()
         struck = time.monotonic() - begun
@@ -71,13 +71,13 @@ def run(lab: Lab, cell: Cell, name: str) -> Run:
         equal_files(lab, nodes)
         second_run(lab, nodes)
         assert one_cluster(lab, nodes) == uuid, "a second run made another cluster"
-    except (AssertionError, MachineError):
-        _keep_journals(lab, cell, nodes)
-        raise
+        ended = Run(uuid, struck, healthy)
     finally:
+        if ended is None:
+            _keep_journals(lab, cell, nodes)
         for node in nodes:
             lab.terminate(node, wait=False)
-    return Run(uuid, struck, healthy)
+    return ended
 
 
 def _keep_journals(lab: Lab, cell: Cell, nodes: Sequence[str]) -> None:
@@ -121,11 +121,11 @@ class _Execution:
                     self._signal(node, process, "CONT")
                     continue
                 known = now["cluster"]["uuid"]
+                if self._cell.verb in CONDUCTED:  # nobody else comes there, unless it conducts then
+                    self._disarm(reporting)
+                    reporting.clear()
                 self._strike(node, process)
                 self._struck.append(node)
-                if self._cell.verb in CONDUCTED:
-                    self._disarm(reporting)
-                    break  # nobody else comes there, unless another one conducts from now on
         assert self._struck, f"no {self._cell.role} came to {self._cell.point}"
         return known
 
