@@ -177,6 +177,9 @@ class Engine:
             else:
                 self._say("finding", f"{action.key} works again")
         outcome(self._k)
+        failed = action.kind == "survey" and "step" in self._k.troubles
+        if failed and self._k.settings and course.plan(self._k, self._now()).step is None:
+            del self._k.troubles["step"]  # it was cut off at its very end: the node shows it done
 
     # --- the election -----------------------------------------------------------------------
 

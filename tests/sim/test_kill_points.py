@@ -16,6 +16,7 @@ from muster_sim.watchers import Watch
 from muster_sim.world import SimNode, SimRegion
 from musterd.errors import HelperError
 from musterd.model import Verb
+from musterd.spec import Fencing, Proof
 
 SIZE = 3
 PATIENCE = 300.0  # virtual seconds until all must be formed
@@ -111,21 +112,38 @@ async def _formed(region: SimRegion, seconds: float) -> None:
     assert await region.until(formed, seconds), region.phases()
 
 
-async def _whole(cell: Cell, number: int) -> str:
+def _findings(region: SimRegion) -> list[str]:
+    return [f.what for n in region.nodes if n.status is not None for f in n.status.findings]
+
+
+async def _whole(cell: Cell, number: int, changes: dict[str, object]) -> str:
     """Found, kill, form, start every daemon anew; return the role of the victim in the end."""
     region = SimRegion(7, SIZE)
+    region.spec_changes = changes
     executioner = Executioner(region, cell, number)
     for node in region.nodes:
         node.boot()
-    await _formed(region, PATIENCE)
-    struck = executioner.struck
-    assert struck is not None, f"nobody came to {cell.point}"
+    try:
+        await _formed(region, PATIENCE)
+        struck = executioner.struck
+        assert struck is not None, f"nobody came to {cell.point}"
+        _assert_one_cluster(region, executioner.uuid)
+        await asyncio.sleep(2.0)  # until the last status is published
+        assert _findings(region) == []
+        await _assert_a_second_run_is_idle(region)
+    finally:
+        await region.end()
+    return CONDUCTOR if Verb.CONFIGURE in struck.host.verbs else FOLLOWER
+
+
+def _assert_one_cluster(region: SimRegion, before: str) -> None:
     uuids = {node.host.disk.uuid for node in region.nodes} | {_uuid(n) for n in region.nodes}
     assert len(uuids) == 1
-    assert uuids >= {executioner.uuid} - {""}
+    assert uuids >= {before} - {""}
     assert len({node.host.disk.keys for node in region.nodes}) == 1
-    assert struck.engine is not None
-    conducted = [node for node in region.nodes if Verb.CONFIGURE in node.host.verbs]
+
+
+async def _assert_a_second_run_is_idle(region: SimRegion) -> None:
     before = [list(node.host.verbs) for node in region.nodes]
     for node in region.nodes:
         node.kill()
@@ -133,14 +151,12 @@ async def _whole(cell: Cell, number: int) -> str:
     await asyncio.sleep(QUIET)
     await _formed(region, 1.0)
     assert [node.host.verbs for node in region.nodes] == before
-    await region.end()
-    return CONDUCTOR if struck in conducted else FOLLOWER
 
 
-def _run(cell: Cell, number: int = 0) -> str:
+def _run(cell: Cell, number: int = 0, **changes: object) -> str:
     loop = VirtualLoop()
     try:
-        return loop.run_until_complete(_whole(cell, number))
+        return loop.run_until_complete(_whole(cell, number, changes))
     finally:
         loop.close()
 
@@ -161,3 +177,9 @@ def test_killed_before_there_are_roles(moment: str, victim: str) -> None:
     """Each node once: so it befalls the conductor to be, and followers."""
     cell = Cell(Verb.PREPARE, moment, "", victim)
     assert {_run(cell, number) for number in range(1, SIZE + 1)} == {CONDUCTOR, FOLLOWER}
+
+
+@pytest.mark.parametrize("role", [CONDUCTOR, FOLLOWER])
+def test_a_last_step_that_was_done_before_its_helper_died_leaves_no_finding(role: str) -> None:
+    """With nothing to prove, no other step comes that could succeed instead."""
+    _run(Cell(Verb.TRUST, "after", role, "helper"), fencing=Fencing(prove=Proof.NONE))
