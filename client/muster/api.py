@@ -178,7 +178,7 @@ class Event:
     """One line of `GET /v1/events`; `seconds` counts from the daemon's start."""
 
     at: str
-    kind: str  # phase | step | election | peer | finding
+    kind: str  # phase | step | action | node | election | peer | finding
     message: str
     phase: str
     seconds: float

@@ -144,6 +144,7 @@ class Engine:
 
     async def _perform(self, action: Action) -> None:
         """Run one action and hand its outcome to the loop; an unknown error is told, not hidden."""
+        began = self._now()
         outcome: Outcome | MusterError
         try:
             outcome = await self._actions.perform(action, self._k, self._progress)
@@ -156,10 +157,13 @@ class Engine:
                 why=repr(error),
                 cure="type `journalctl -u musterd`; musterd tries again by itself",
             )
-        await self._inbox.put(lambda: self._performed(action, outcome))
+        await self._inbox.put(lambda: self._performed(action, outcome, began))
 
-    def _performed(self, action: Action, outcome: Outcome | MusterError) -> None:
+    def _performed(self, action: Action, outcome: Outcome | MusterError, began: float) -> None:
         self._under_way.pop(action.key, None)
+        doing = self._k.step.verb if action.kind == "step" and self._k.step else action.kind
+        failed = isinstance(outcome, MusterError)
+        self.journal.action(doing, self._now() - began, self._k.outlook.phase, failed=failed)
         if action.kind == "step":
             self._k.step = None
         if isinstance(outcome, MusterError):
@@ -180,6 +184,8 @@ class Engine:
         failed = action.kind == "survey" and "step" in self._k.troubles
         if failed and self._k.settings and course.plan(self._k, self._now()).step is None:
             del self._k.troubles["step"]  # it was cut off at its very end: the node shows it done
+        if action.kind == "greet":
+            self._tell_of(action.target)
 
     # --- the election -----------------------------------------------------------------------
 
@@ -432,6 +438,15 @@ class Engine:
 
     def _heard(self, hello: Hello) -> None:
         self._k.heard[hello.instance_id] = Heard(hello, self._now())
+        self._tell_of(hello.instance_id)
+
+    def _tell_of(self, peer: str) -> None:
+        """Record how far a peer is, as its latest hello says."""
+        heard = self._k.heard.get(peer)
+        if heard is not None:
+            hello = heard.hello
+            told = (hello.instance_id, hello.name, hello.phase, hello.reason)
+            self.journal.node(*told, self._k.outlook.phase)
 
     async def receive(self, sender: str, message: Message) -> None:
         """Take in an election message of an authenticated member."""

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 import structlog
 
 from muster.api import Event
-from musterd.model import Phase
+from musterd.model import Phase, Verb
 from musterd.ports import Clock
 from musterd.status import rfc3339
 
 KEPT = 2000  # events; a founding writes some dozens
+# How often an action's end is told: what repeats while a node waits would crowd out the rest.
+TOLD = {"identity": 1, "spec": 1, "survey": 1, "token": 1, "instances": 2, "allocation": 1}
+STEPS = frozenset(Verb) - {Verb.SURVEY}
 
 log = structlog.get_logger("musterd")
 
@@ -24,6 +27,8 @@ class Journal:
         self._started = clock.monotonic()
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._counts: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._nodes: dict[str, tuple[str, str]] = {}
         self._added = 0
         self._news = asyncio.Event()
         self._closed = False
@@ -40,6 +45,25 @@ class Journal:
         self._counts[kind] += 1
         log.info(message, kind=kind, phase=str(phase), **fields)
         self._wake()
+
+    def action(self, action: str, seconds: float, phase: Phase, *, failed: bool) -> None:
+        """Record that an action came to its end, and how long it took; what failed is a finding."""
+        if not failed:
+            self._ended[action] += 1
+        if failed or (action not in STEPS and self._ended[action] > TOLD.get(action, 0)):
+            return
+        message = f"{action} took {seconds:.1f} s"
+        self.add("action", message, phase, action=action, took=f"{seconds:.3f}")
+
+    def node(self, instance_id: str, name: str, said: Phase, reason: str, phase: Phase) -> None:
+        """Record how far another node says it is, when that is another phase, step or wait."""
+        step, colon, _ = reason.partition(": ")
+        doing = step if colon and step in STEPS else reason
+        if self._nodes.get(instance_id) == (said, doing):
+            return
+        self._nodes[instance_id] = (said, doing)
+        fields = {"node": name, "instance_id": instance_id, "said": str(said), "doing": doing}
+        self.add("node", f"{name}: {said}: {reason}", phase, **fields)
 
     def counts(self) -> dict[str, int]:
         """Return how many events of each kind there were since the start."""
