@@ -53,6 +53,11 @@ lock: venv
 pages: venv
 	@PYTHONPATH=packaging:daemon:client $(BIN)/python -m muster_pages
 
+# Puts packaging/aws/node-policy.json into the CloudFormation template; commit the result.
+.PHONY: stack
+stack: venv
+	@$(PACKAGES) stack
+
 .PHONY: bench-form
 bench-form: venv lab-deps deb
 	$(BIN)/python tests/bench/form.py

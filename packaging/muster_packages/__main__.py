@@ -1,9 +1,9 @@
-"""`python -m muster_packages deb|lock`, run from the checkout (see the Makefile)."""
+"""`python -m muster_packages deb|lock|stack`, run from the checkout (see the Makefile)."""
 
 import sys
 from pathlib import Path
 
-from muster_packages import checkout, deb, lock
+from muster_packages import checkout, deb, lock, stack
 from muster_packages.errors import PackagingError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,8 +19,10 @@ def main(arguments: list[str]) -> int:
                 print(f"{package.relative_to(ROOT)}  {package.stat().st_size / 1e6:.1f} MB")
             case ["lock"]:
                 lock.write(here)
+            case ["stack"]:
+                print(stack.write(ROOT).relative_to(ROOT))
             case _:
-                print("usage: python -m muster_packages deb|lock", file=sys.stderr)
+                print("usage: python -m muster_packages deb|lock|stack", file=sys.stderr)
                 return 2
     except PackagingError as error:
         print(f"error: {error}", file=sys.stderr)
