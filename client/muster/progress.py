@@ -1,16 +1,21 @@
-"""Shows a cluster coming up: a line for each thing that happens, below them a line for each node.
+"""Shows a cluster coming up: what each node does now, for how long, and what it has done.
 
-On a terminal the node lines stay at the bottom and are redrawn; elsewhere (cloud-init's log) a node
-gets a line whenever its phase or reason changes. Times count from the start of this node's musterd.
+On a terminal a block of lines, one a node, stays at the bottom and is redrawn; elsewhere
+(cloud-init's log) each thing that happens is a line. Times count from the start of this node's
+musterd.
 """
 
-from muster import ages, render
+from muster import render
 from muster.context import Context
-from muster.fields import Document, flag, number, part, rows, text
-from muster.render import KIND, PHASE_PAINT
-from muster.screen import BAD, GOOD, ODD, Screen
+from muster.fields import Document, flag, part, rows, text
+from muster.history import OWN, STEP, History, Track
+from muster.render import PHASE_PAINT
+from muster.screen import CUT, FAINT, GOOD, ODD, STRONG, Screen
 
 UP = "\x1b[{}A\r\x1b[J"  # cursor up, erase below (ECMA-48)
+IN_BLOCK = {"action", "node"}  # kinds of events that the block shows already
+NOW = 22  # columns for what a node does now
+BRIEF = 0.05  # seconds; what took less is not worth a word
 
 
 class Progress:
@@ -24,94 +29,92 @@ class Progress:
     def __init__(self, context: Context, *, live: bool | None = None) -> None:
         self._context = context
         self._live = context.terminal if live is None else live
-        self._started = context.wall()  # of musterd, as wall time; the command's until it is told
-        self._nodes: dict[str, tuple[str, str, bool]] = {}
+        self._began = context.wall()  # of the command; musterd's own start once an event tells it
+        self._history = History()
         self._document: Document = {}
         self._step = ""  # what the last step said
         self._drawn = 0  # lines of the block on the screen now
 
     def events(self, events: list[Document]) -> None:
         """Print what happened."""
+        lines = []
         for event in events:
-            moment = ages.parse(text(event, "at"))
-            if moment is not None:
-                self._started = moment - number(event, "seconds")
+            self._history.add(event)
             kind, message = text(event, "kind"), text(event, "message")
             # A step's sentence becomes the phase's reason: once is enough here.
-            if kind != "phase" or not self._step or not message.endswith(self._step):
-                self._print(render.event(event, self._context.screen()))
+            repeated = kind == "phase" and self._step and message.endswith(self._step)
+            if not repeated and not (self._live and kind in IN_BLOCK):
+                lines.append(render.event(event, self._context.screen()))
             self._step = message if kind == "step" else self._step
+        if lines:
+            self._over()
+            self._context.say(*lines)
         self.tick()
 
     def status(self, document: Document) -> None:
-        """Take a new status: print what changed of the nodes, or redraw their lines."""
+        """Take a new status."""
         self._document = document
-        own = text(part(document, "self"), "instance_id")
-        for node in rows(document, "nodes"):
-            identity = text(node, "instance_id")
-            state = (text(node, "phase"), text(node, "reason"), flag(node, "online"))
-            # This node's own changes come as events already.
-            if self._nodes.get(identity) != state and identity != own and not self._live:
-                words = f"{_name(node)}: {_state(node)}"
-                self._print(f"{self._elapsed():8.1f} s  {'node':<{KIND}}{words}")
-            self._nodes[identity] = state
         self.tick()
 
     def tick(self) -> None:
-        """Redraw the block, so that its clock goes on."""
+        """Redraw the block, so that its clocks go on."""
         if not self._live:
             return
         block = self._block(self._context.screen())
-        self._context.out.write(self._over())
+        self._over()
         self._context.say(*block)
         self._drawn = len(block)
 
-    def say(self, words: str) -> None:
-        """Print a remark of the command itself."""
-        self._print(f"{self._elapsed():8.1f} s  {'':<{KIND}}{words}")
-        self.tick()
-
     def _elapsed(self) -> float:
-        return max(self._context.wall() - self._started, 0.0)
+        start = self._history.start
+        return max(self._context.wall() - (self._began if start is None else start), 0.0)
 
-    def _print(self, line: str) -> None:
-        """Print a line that stays, above the block."""
-        self._context.out.write(self._over())
-        self._drawn = 0
-        self._context.say(line.rstrip())
-
-    def _over(self) -> str:
-        """Return what moves the cursor to the block's beginning and erases the block."""
-        return UP.format(self._drawn) if self._drawn else ""
+    def _over(self) -> None:
+        """Move the cursor to the block's beginning and erase the block."""
+        if self._drawn:
+            self._context.out.write(UP.format(self._drawn))
+            self._drawn = 0
 
     def _block(self, screen: Screen) -> list[str]:
         """Return the lines that stay at the bottom: this node's phase, then each node."""
-        document, width = self._document, self._context.width
-        phase, reason = text(document, "phase"), text(document, "reason")
+        phase, reason = text(self._document, "phase"), text(self._document, "reason")
+        lead = f"{self._elapsed():8.1f} s  "
         if not phase:
-            return [f"{self._elapsed():8.1f} s  waiting for musterd"]
-        lines = [
-            f"{self._elapsed():8.1f} s  "
-            + screen.paint(phase, PHASE_PAINT.get(phase, ODD))
-            + _fit(f": {reason}" if reason else "", width - 12 - len(phase))
-        ]
-        nodes = rows(document, "nodes")
-        longest = max((len(_name(node)) for node in nodes), default=0)
-        for node in nodes:
-            mark = screen.paint("up", GOOD) if flag(node, "online") else screen.paint("--", BAD)
-            room = width - 14 - longest
-            lines.append(f"{'':8}{mark}  {_name(node):<{longest}}  {_fit(_state(node), room)}")
+            return [f"{lead}waiting for musterd"]
+        room = screen.width - len(lead) - len(phase)
+        painted = screen.paint(phase, PHASE_PAINT.get(phase, ODD))
+        lines = [lead + painted + _fit(f": {reason}" if reason else "", room)]
+        nodes = rows(self._document, "nodes")
+        names = [text(node, "name") or text(node, "instance_id") for node in nodes]
+        longest = max(map(len, names), default=0)
+        for node, name in zip(nodes, names, strict=True):
+            lines.append(f"{name:>{longest}}  " + self._line(node, screen, longest))
+        most = screen.height - 1
+        if len(lines) > most:  # what has left the screen could not be redrawn
+            lines = [*lines[: most - 1], f"... and {len(lines) - most + 1} more nodes"]
         return lines
 
-
-def _name(node: Document) -> str:
-    return text(node, "name") or text(node, "instance_id")
-
-
-def _state(node: Document) -> str:
-    """Return a node's phase, with the reason where there is one."""
-    phase = text(node, "phase") or "not heard of yet"
-    return f"{phase}: {text(node, 'reason')}" if text(node, "reason") else phase
+    def _line(self, node: Document, screen: Screen, used: int) -> str:
+        """Return a node's line after its name: what it does, for how long, what it has done."""
+        own = text(part(self._document, "self"), "instance_id")
+        identity = text(node, "instance_id")
+        track = self._history.tracks.get(OWN if identity == own else identity, Track(""))
+        bar = track.now or (track.bars[-1] if track.bars else None)
+        said = text(node, "phase") or "not heard of yet"
+        label, time = said, ""
+        if bar is not None and said not in {"formed", "failed"}:
+            label, time = bar.label, f"{bar.lasted(self._elapsed()):.1f} s"
+        paint = GOOD if flag(node, "online") else PHASE_PAINT.get(said, STRONG)
+        done = ", ".join(
+            f"{each.label} {each.lasted(0.0):.1f}"
+            for each in track.bars
+            if each.kind == STEP and each.end is not None and each.lasted(0.0) >= BRIEF
+        )
+        now = screen.paint(_fit(label, NOW).ljust(NOW), paint)
+        room = screen.width - used - NOW - 13
+        if len(done) > room:  # the latest ones say more
+            done = CUT + done[len(CUT) - room :]
+        return f"{now}  {time:>7}  {screen.paint(done, FAINT)}".rstrip()
 
 
 def _fit(words: str, room: int) -> str:

@@ -42,6 +42,8 @@ def event(happened: Document, screen: Screen, clock: str = "") -> str:
         message, paint = f"{phase}: {message}", PHASE_PAINT.get(phase, STRONG)
     elif kind == "finding":
         paint = ODD
+    elif kind == "step" and text(part(happened, "fields"), "step"):
+        message = f"{text(part(happened, 'fields'), 'step')}: {message}"
     lead = f"{number(happened, 'seconds'):8.1f} s  " + (f"{clock:>8}  " if clock else "")
     return screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + screen.paint(message, paint)
 

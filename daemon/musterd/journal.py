@@ -12,8 +12,16 @@ from musterd.ports import Clock
 from musterd.status import rfc3339
 
 KEPT = 2000  # events; a founding writes some dozens
-# How often an action's end is told: what repeats while a node waits would crowd out the rest.
-TOLD = {"identity": 1, "spec": 1, "survey": 1, "token": 1, "instances": 2, "allocation": 1}
+# What is told of actions that are no steps, and how often: what repeats while a node waits would
+# crowd out the rest.
+TOLD = {
+    "identity": (1, "asked the metadata service who this node is"),
+    "spec": (1, "read the spec"),
+    "survey": (1, "looked at this node"),
+    "token": (1, "got the cluster token"),
+    "instances": (2, "asked EC2 for the instances"),
+    "allocation": (1, "looked the Elastic IP up"),
+}
 STEPS = frozenset(Verb) - {Verb.SURVEY}
 
 log = structlog.get_logger("musterd")
@@ -48,12 +56,13 @@ class Journal:
 
     def action(self, action: str, seconds: float, phase: Phase, *, failed: bool) -> None:
         """Record that an action came to its end, and how long it took; what failed is a finding."""
-        if not failed:
-            self._ended[action] += 1
-        if failed or (action not in STEPS and self._ended[action] > TOLD.get(action, 0)):
+        if failed:
             return
-        message = f"{action} took {seconds:.1f} s"
-        self.add("action", message, phase, action=action, took=f"{seconds:.3f}")
+        self._ended[action] += 1
+        often, words = TOLD.get(action, (0, f"{action} is done"))
+        if action in STEPS or self._ended[action] <= often:
+            took = f"{seconds:.3f}"
+            self.add("action", f"{words}: {seconds:.1f} s", phase, action=action, took=took)
 
     def node(self, instance_id: str, name: str, said: Phase, reason: str, phase: Phase) -> None:
         """Record how far another node says it is, when that is another phase, step or wait."""

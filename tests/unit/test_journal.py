@@ -34,7 +34,7 @@ def messages(journal: Journal) -> list[str]:
 def test_every_step_is_told_with_its_length(journal: Journal) -> None:
     for _ in range(2):
         journal.action("lay", 1.26, Phase.FOUNDING, failed=False)
-    assert messages(journal) == ["lay took 1.3 s"] * 2
+    assert messages(journal) == ["lay is done: 1.3 s"] * 2
     assert journal.events(-1)[0].fields == {"action": "lay", "took": "1.260"}
 
 
@@ -43,14 +43,15 @@ def test_what_repeats_while_a_node_waits_is_told_at_first_only(journal: Journal)
         for action in ("instances", "survey", "greet", "holders"):
             journal.action(action, 0.1, Phase.WAITING, failed=False)
     told = messages(journal)
-    assert told == ["instances took 0.1 s", "survey took 0.1 s", "instances took 0.1 s"]
+    listed = "asked EC2 for the instances: 0.1 s"
+    assert told == [listed, "looked at this node: 0.1 s", listed]
 
 
 def test_what_failed_is_no_end_of_an_action(journal: Journal) -> None:
     journal.action("identity", 5.0, Phase.STARTING, failed=True)
     assert messages(journal) == []
     journal.action("identity", 0.2, Phase.STARTING, failed=False)
-    assert messages(journal) == ["identity took 0.2 s"]
+    assert messages(journal) == ["asked the metadata service who this node is: 0.2 s"]
 
 
 def test_another_node_is_told_of_when_its_phase_step_or_wait_changes(journal: Journal) -> None:

@@ -85,5 +85,5 @@ def run(options: argparse.Namespace, context: Context) -> int:
     if options.wait:
         return wait.until(context, "formed", options.timeout, Progress(context), grace=GRACE)
     detail = text(operation, "detail")
-    context.say(f"joining{': ' + detail if detail else ''}", "  next: muster wait --progress")
+    context.say(f"joining{': ' + detail if detail else ''}", "  next: muster wait")
     return Exit.OK

@@ -38,8 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, metavar="S", help="seconds to wait at most (default: for ever)"
     )
     parser.add_argument(
-        "--progress", action="store_true", help="show what happens on each node meanwhile"
+        "--progress", action="store_true", help="show what happens (default on a terminal)"
     )
+    parser.add_argument("--quiet", action="store_true", help="show nothing until it is over")
 
 
 def seconds(words: str) -> float:
@@ -52,7 +53,8 @@ def seconds(words: str) -> float:
 
 def run(options: argparse.Namespace, context: Context) -> int:
     """Wait."""
-    progress = Progress(context) if options.progress else None
+    shown = options.progress or (context.terminal and not options.quiet)
+    progress = Progress(context) if shown else None
     return until(context, options.goal, options.timeout, progress)
 
 

@@ -1,65 +1,52 @@
 """Progress lines: a log for cloud-init, a redrawn block for a terminal."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+from tests.unit.client import stories
 from tests.unit.client.conftest import context_in, formed, founding, printed
+from tests.unit.client.pictures import GOLDEN, wire
+from tests.unit.client.states import sixteen
 
-from muster import api
 from muster.context import Context
-from muster.fields import Document
 from muster.progress import Progress
 
 
-def event(seconds: float, kind: str, message: str) -> Document:
-    """Return an event of a musterd that started 50 s before the tests' clock stands still."""
-    return {
-        "at": "2026-01-01T00:04:10Z" if seconds == 0 else "2026-01-01T00:04:52Z",
-        "kind": kind,
-        "message": message,
-        "phase": "founding",
-        "seconds": seconds,
-        "fields": {},
-    }
-
-
-def wire(status: api.Status) -> Document:
-    return {**asdict(status), "nodes": [asdict(node) for node in status.nodes]}
-
-
-def test_a_log_tells_steps_and_what_changed_of_other_nodes(context: Context) -> None:
-    progress = Progress(context)
-    progress.events([event(0, "phase", "decided"), event(42.0, "step", "done")])
-    progress.events([event(42.0, "phase", "lay: done")])
-    progress.status(wire(founding()))
-    progress.status(wire(founding()))
-    second = replace(founding().nodes[1], reason="laying")
-    nodes = (founding().nodes[0], second, founding().nodes[2])
-    progress.status(wire(replace(founding(), nodes=nodes)))
-    assert printed(context.out).splitlines() == [
-        "     0.0 s  phase    founding: decided",
-        "    42.0 s  step     done",
-        "    50.0 s  node     ip-10-0-0-12: founding: preparing",
-        "    50.0 s  node     ip-10-0-0-13: not heard of yet",
-        "    50.0 s  node     ip-10-0-0-12: founding: laying",
-    ]
-
-
-def test_a_terminal_gets_one_block_that_is_redrawn(tmp_path: Path) -> None:
-    context = context_in(tmp_path, terminal=True, NO_COLOR="1", COLUMNS="60")
+def test_a_log_tells_every_step_with_its_length_and_the_other_nodes(context: Context) -> None:
     progress = Progress(context)
     progress.status(wire(founding()))
-    progress.events([event(42.0, "step", "lay: done")])
+    progress.events(stories.founding())
     progress.status(wire(formed()))
-    screen = emulate(printed(context.out))
-    assert screen == [
-        "    42.0 s  step     lay: done",
-        "    50.0 s  formed: all 3 founders are online, fencing is ..",
-        "        up  ip-10-0-0-11  formed",
-        "        up  ip-10-0-0-12  formed",
-        "        up  ip-10-0-0-13  formed",
-    ]
-    assert max(map(len, screen)) <= 60
+    assert printed(context.out) == (GOLDEN / "progress-log.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("moment", [0.0, 12.5, 31.5])
+def test_a_terminal_shows_each_node_with_what_it_does_and_for_how_long(
+    tmp_path: Path, moment: float
+) -> None:
+    screen = drawn(tmp_path, moment)
+    assert screen == (GOLDEN / f"progress-{moment:.0f}.txt").read_text(encoding="utf-8")
+    assert max(map(len, screen.splitlines()[-4:])) <= 80
+
+
+def drawn(folder: Path, moment: float) -> str:
+    """Return what an 80-column terminal shows at a moment of the founding."""
+    context = context_in(folder, terminal=True, NO_COLOR="1", COLUMNS="80", LINES="24")
+    now = [stories.START]
+    context.wall = lambda: now[0]
+    progress = Progress(context)
+    progress.tick()
+    for event in stories.until(moment):
+        now[0] = stories.START + float(str(event["seconds"]))
+        progress.events([event])
+        if event["kind"] == "phase":
+            stands = {"phase": event["phase"], "reason": event["message"]}
+            status = formed() if event["phase"] == "formed" else founding()
+            progress.status({**wire(status), **stands})
+    now[0] = stories.START + moment
+    progress.tick()
+    return "\n".join(emulate(printed(context.out))) + "\n"
 
 
 def emulate(told: str) -> list[str]:
@@ -72,3 +59,13 @@ def emulate(told: str) -> list[str]:
             part = rest
         lines += part.removeprefix("J").splitlines()
     return lines
+
+
+def test_more_nodes_than_lines_are_counted(tmp_path: Path) -> None:
+    """What has left the screen at its top could not be redrawn."""
+    context = context_in(tmp_path, terminal=True, NO_COLOR="1", COLUMNS="80", LINES="12")
+    progress = Progress(context)
+    progress.status(asdict(sixteen()) | {"nodes": [asdict(each) for each in sixteen().nodes]})
+    lines = emulate(printed(context.out))
+    assert len(lines) == 11
+    assert lines[-1] == "... and 7 more nodes"

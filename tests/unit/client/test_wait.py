@@ -4,14 +4,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
-from tests.unit.client.conftest import Musterd, formed, founding, printed, waiting
+from tests.unit.client.conftest import Musterd, context_in, formed, founding, printed, waiting
 
 from muster import api, cli
 from muster.commands import wait
 from muster.context import Context
 from muster.fields import Document
+from muster.following import Follower
 
 
 def start(context: Context, *arguments: str) -> Callable[[], int]:
@@ -95,6 +97,41 @@ def test_what_happened_during_a_restart_is_not_missed(musterd: Musterd, context:
     musterd.status = asdict(formed())
     musterd.start()
     assert finish() == 0
+
+
+def test_a_musterd_that_stays_away_ends_the_wait(
+    musterd: Musterd, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It restarts within seconds; when it does not, waiting longer is of no use."""
+    patient = Follower.__init__
+    monkeypatch.setattr(
+        Follower, "__init__", lambda self, client: patient(self, client, patience=0.3)
+    )
+    musterd.status = asdict(founding())
+    finish = start(context, "--timeout", "15")
+    musterd.wait_until_asked("/v1/events")
+    musterd.stop()
+    assert finish() == 5
+    assert "next: sudo systemctl start musterd" in printed(context.err)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "flags", "shown"),
+    [
+        (True, [], True),
+        (True, ["--quiet"], False),
+        (False, [], False),
+        (False, ["--progress"], True),
+    ],
+)
+def test_progress_is_for_terminals_unless_asked_for(
+    musterd: Musterd, tmp_path: Path, terminal: bool, flags: list[str], shown: bool
+) -> None:
+    musterd.status = asdict(founding())
+    musterd.publish("laying corosync.conf and keys")
+    context = context_in(tmp_path, terminal=terminal, NO_COLOR="1")
+    assert cli.main(["wait", "--timeout", "0.5", *flags], context) == 3
+    assert ("laying corosync.conf" in printed(context.out)) == shown
 
 
 def test_healthy_waits_for_what_no_event_tells(
