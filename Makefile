@@ -43,6 +43,13 @@ lint: venv
 deb: venv lab-deps
 	@$(PACKAGES) deb
 
+# The control sockets' description, from the routes and the public models; commit the result.
+.PHONY: openapi
+openapi: venv
+	$(BIN)/python -c 'import json; from musterd.api.control import ROUTES; \
+	    from musterd.api.openapi import document; \
+	    print(json.dumps(document(ROUTES), indent=2))' > docs/openapi.json
+
 # Resolves the bundled libraries anew; commit the result.
 .PHONY: lock
 lock: venv

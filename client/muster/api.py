@@ -174,6 +174,15 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Config:
+    """`GET /v1/config`: the effective spec without secrets; all empty before it is known."""
+
+    spec: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)  # dotted key -> source, in words
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of `GET /v1/events`; `seconds` counts from the daemon's start."""
 

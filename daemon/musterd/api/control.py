@@ -13,15 +13,16 @@ import structlog
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from muster.api import Event, Operation, Status
+from muster.api import Config, Event, Operation, Status
 from musterd.api.access import Access, caller_of
 from musterd.api.door import ControlDoor
-from musterd.api.openapi import document
+from musterd.api.openapi import LINES, Query, document
 from musterd.api.problems import Handler, as_problems, problem
 
 BODY_LIMIT = 16_384  # bytes
 BODY_SECONDS = 5.0
 STREAMS = 4  # followers of events at once, on each socket
+_LONGEST_PATH = 200  # characters of a path that go into the log
 
 _STATUS = TypeAdapter(Status)
 _EVENT = TypeAdapter(Event)
@@ -44,6 +45,7 @@ class Route:
     summary: str
     answer: type | str
     status: int = 200
+    query: tuple[Query, ...] = ()
 
 
 class _Streams:
@@ -85,7 +87,7 @@ async def _events(door: ControlDoor, request: web.Request) -> web.StreamResponse
         )
     if not follow:
         lines = b"".join(_EVENT.dump_json(event) + b"\n" for event in door.events(since))
-        return web.Response(body=lines, content_type="application/x-ndjson")
+        return web.Response(body=lines, content_type=LINES)
     streams = request.app[_STREAMS]
     if streams.open >= STREAMS:
         return problem(
@@ -104,7 +106,7 @@ async def _events(door: ControlDoor, request: web.Request) -> web.StreamResponse
 
 async def _stream(door: ControlDoor, request: web.Request, since: float) -> web.StreamResponse:
     response = web.StreamResponse()
-    response.content_type = "application/x-ndjson"
+    response.content_type = LINES
     await response.prepare(request)
     async for event in door.follow(since):
         await response.write(_EVENT.dump_json(event) + b"\n")
@@ -159,15 +161,19 @@ ROUTES: tuple[Route, ...] = (
         Access.READ,
         _config,
         "The effective spec and where each value came from",
-        "application/json",
+        Config,
     ),
     Route(
         "GET",
         "/v1/events",
         Access.READ,
         _events,
-        "What happened, one JSON object a line (Event); ?since=SECONDS&follow=1",
-        "application/x-ndjson",
+        "What happened, one Event a line",
+        LINES,
+        query=(
+            Query("since", "number", "only what is later than that: seconds from the start"),
+            Query("follow", "integer", "1: stay, and get each new event as it happens", (0, 1)),
+        ),
     ),
     Route(
         "POST", "/v1/join", Access.ADMIN, _join, "Join the cluster the spec names", Operation, 202
@@ -198,7 +204,8 @@ def control_applications(door: ControlDoor) -> tuple[web.Application, web.Applic
 
 
 def _application(door: ControlDoor, granted: set[Access]) -> web.Application:
-    application = web.Application(client_max_size=BODY_LIMIT, middlewares=[as_problems, _audited])
+    # The audit is outermost: it sees refusals and errors as the answers they become.
+    application = web.Application(client_max_size=BODY_LIMIT, middlewares=[_audited, as_problems])
     routes = tuple(route for route in ROUTES if route.access in granted)
     application[_STREAMS] = _Streams()
     application[_ROUTES] = routes
@@ -227,20 +234,24 @@ def _bound(
 
 @web.middleware
 async def _audited(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Log who changes something, and what came of it."""
+    """Log who asks for a change, here or where there is none to ask for, and what came of it."""
     if request.method in {"GET", "HEAD"}:
         return await handler(request)
     caller = caller_of(request)
-    response = await handler(request)
-    log.info(
-        "change asked for",
-        method=request.method,
-        path=request.path,
-        uid=caller.uid,
-        pid=caller.pid,
-        status=response.status,
-    )
-    return response
+    status = web.HTTPInternalServerError.status_code  # unless there is an answer
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        log.info(
+            "change asked for",
+            method=request.method,
+            path=request.path[:_LONGEST_PATH],
+            uid=caller.uid,
+            pid=caller.pid,
+            status=status,
+        )
 
 
 def _json(
