@@ -15,7 +15,8 @@ help:
 	@echo 'make demo    three nodes found a fenced cluster here, while you watch'
 	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
 	@echo 'make lab-long  what is too long for `make test`: five nodes at once, the daemon at rest'
-	@echo 'make check   lint and types only'
+	@echo 'make check   lint, types and the scan for banned constructs'
+	@echo 'make audit   the bundled libraries against known vulnerabilities; needs PyPI itself'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
 
 .PHONY: demo
@@ -31,8 +32,24 @@ lab-long: venv lab-deps deb
 	$(BIN)/pytest -m long tests/lab tests/bench
 
 .PHONY: check
-check: lint
+check: lint scan
 	$(BIN)/mypy
+
+# Constructs that must not stand in the source; `lint` has bandit's rules besides (ruff's S).
+.PHONY: scan
+scan: venv
+	$(BIN)/pytest --quiet tests/security/test_source.py
+
+# The bundled libraries against the published vulnerabilities. Not a part of `check`: the database
+# is PyPI's JSON interface, so it needs the network, and a mirror that has only packages does not
+# do; a library that could not be looked up is then an error, not a pass.
+.PHONY: audit
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	build/audit/bin/pip install --quiet --disable-pip-version-check --group audit
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes \
+	    --progress-spinner off --requirement packaging/requirements.lock
 
 .PHONY: lint
 lint: venv
