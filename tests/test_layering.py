@@ -47,6 +47,7 @@ ARROWS = {
     # members are, who conducts) that the engine decides by, and status must tell the same.
     "knowledge": {"election.types", "peer_wire", "settings"},
     "status": {"course", "election.types", "knowledge", "peer_wire", "settings", "muster.api"},
+    "metrics": {"muster.api"},
     "log": set(),
     # I/O, and the doors.
     "adapters": {"ports", "peer_wire", "election.types", "trust", "settings", "muster.api"},
@@ -65,7 +66,7 @@ HELPER_MAY_IMPORT = {
 
 PURE = STAGES | {
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
-    "certificates", "knowledge", "status", "course", "agreement", "outlook",
+    "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "wait": ("muster.commands.wait", "wait until the cluster is formed or healthy"),
     "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
     "events": ("muster.commands.events", "what happened on this node, and what happens"),
+    "metrics": ("muster.commands.metrics", "numbers for Prometheus"),
     "config": ("muster.commands.config", "the effective spec, and where each value came from"),
     "seal": ("muster.commands.seal", "make a node forget who it is, before an image of it"),
     "token": ("muster.commands.token", "a new cluster token, for a secret in a file or inline"),

@@ -182,6 +182,14 @@ class Client:
         """Return `GET /v1/config`: "spec" (nested), "origins" (dotted key -> source), "digest"."""
         return self._ask(self._status_socket, "GET", "/v1/config")
 
+    def metrics(self) -> str:
+        """Return `GET /metrics`: Prometheus text."""
+        asked = "GET /metrics"
+        data = request("GET", "/metrics")
+        response, answer = self._exchange(self._status_socket, data, asked, self._seconds)
+        _check(response, answer, asked)
+        return answer.decode("utf-8", "replace")
+
     def join(self) -> dict[str, object]:
         """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""
         return self._ask(self._admin_socket, "POST", "/v1/join", b"{}", ACTIVATION)

@@ -5,6 +5,7 @@ import os
 import sys
 
 from musterd import log
+from musterd.adapters import systemd
 from musterd.boot import run
 from musterd.errors import MusterError
 
@@ -18,7 +19,7 @@ def main() -> int:
     )
     parser.add_argument("--debug", action="store_true", help="log details too")
     options = parser.parse_args()
-    log.configure(debug=options.debug, environment=os.environ)
+    log.configure(debug=options.debug, environment=os.environ, journal=systemd.journal())
     try:
         run()
     except MusterError as error:

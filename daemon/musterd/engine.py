@@ -35,11 +35,12 @@ from musterd.errors import MusterError, StoreError
 from musterd.identity import captured
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
+from musterd.metrics import metrics_of
 from musterd.model import CorosyncConfig, Phase
 from musterd.peer_wire import Hello
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
 from musterd.settings import public
-from musterd.status import hello_of, metrics_of, status_of
+from musterd.status import hello_of, status_of
 
 HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
@@ -398,7 +399,8 @@ class Engine:
 
     def metrics(self) -> str:
         """Return Prometheus text."""
-        return metrics_of(self._k, self.journal.counts())
+        term = self._k.election.durable.term
+        return metrics_of(self.status(), term, self.journal.counts())
 
     def cluster_name(self) -> str:
         """Return the name of the cluster in the spec, "" before it is known."""

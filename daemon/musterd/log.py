@@ -1,13 +1,14 @@
-"""The log: one line an entry on standard error, which systemd hands to the journal.
+"""The log: one line an entry, and in the journal its fields beside it.
 
-Not the journal's own protocol: key=value reads well in `journalctl`, works without a journal too
-(containers, a terminal), and spares the daemon another library. Each line begins with its
-priority, `<6>` and the like, which systemd strips and honours (sd-daemon(3)).
+The line (a sentence, then key=value) reads well everywhere: in `journalctl`, in a terminal, in a
+container. Where the journal's own protocol is at hand, each key is a field of the entry too, so
+that `journalctl MUSTER_PHASE=founding` finds it (docs/journal.md); elsewhere lines go to standard
+error, which systemd hands to the journal, each with its priority (`<6>`, sd-daemon(3)).
 """
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import TextIO
 
 import structlog
@@ -24,13 +25,24 @@ _TOKEN_PREFIX = "mst1_"  # noqa: S105 the public prefix of every token
 _SECRET_KEYS = ("token", "seed", "secret", "password", "key")
 
 
-def configure(*, debug: bool, environment: Mapping[str, str], stream: TextIO = sys.stderr) -> None:
-    """Send every log entry, ours and the libraries', to `stream` as one line.
+# Fields of an entry in the journal, each "NAME=value"; sd_journal_sendv(3).
+Send = Callable[..., object]
+
+
+def configure(
+    *,
+    debug: bool,
+    environment: Mapping[str, str],
+    stream: TextIO = sys.stderr,
+    journal: Send | None = None,
+) -> None:
+    """Send every log entry, ours and the libraries', to the journal or to `stream` as one line.
 
     Args:
         debug: log details too.
         environment: JOURNAL_STREAM in it tells that systemd reads the stream.
-        stream: where lines go.
+        stream: where lines go without `journal`.
+        journal: takes an entry's fields.
     """
     level = logging.DEBUG if debug else logging.INFO
     structlog.configure(
@@ -47,7 +59,8 @@ def configure(*, debug: bool, environment: Mapping[str, str], stream: TextIO = s
         cache_logger_on_first_use=True,
     )
     to_journal = "JOURNAL_STREAM" in environment
-    handler = logging.StreamHandler(stream)
+    line = _Line(with_priority=to_journal and journal is None, bare=journal is not None)
+    handler = logging.StreamHandler(stream) if journal is None else _ToJournal(journal, line)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
@@ -59,7 +72,7 @@ def configure(*, debug: bool, environment: Mapping[str, str], stream: TextIO = s
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 hide_secrets,
-                _Line(with_priority=to_journal),
+                line,
             ],
         )
     )
@@ -82,13 +95,50 @@ def hide_secrets(
     return entry
 
 
-class _Line:
-    """Renders priority, sentence, key=value; escapes line breaks, so that one line it stays."""
+class _ToJournal(logging.Handler):
+    """Sends each entry with its fields; what the line was made of is taken from its maker."""
 
-    def __init__(self, *, with_priority: bool) -> None:
+    def __init__(self, send: Send, line: "_Line") -> None:
+        super().__init__()
+        self._send = send
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one entry; logging calls this with the handler locked."""
+        try:
+            message = self.format(record)
+            self._send(f"MESSAGE={message}", *journal_fields(self._line.last))
+        except OSError:
+            self.handleError(record)
+
+
+def journal_fields(entry: Mapping[str, object]) -> list[str]:
+    """Return an entry's fields as the journal wants them: PRIORITY, and the others as MUSTER_*."""
+    priority = _PRIORITIES.get(str(entry.get("level", "info")), 6)
+    fields = ["SYSLOG_IDENTIFIER=musterd", f"PRIORITY={priority}"]
+    for name, value in entry.items():
+        if name not in {"level", "event"}:
+            # The journal drops fields with other letters than these (sd_journal_send(3)).
+            key = "".join(letter if letter.isalnum() else "_" for letter in name.upper())
+            if key.isascii():
+                fields.append(f"MUSTER_{key}={value}")
+    return fields
+
+
+class _Line:
+    """Renders priority, sentence, key=value; escapes line breaks, so that one line it stays.
+
+    Attributes:
+        last: what the last line was made of.
+    """
+
+    def __init__(self, *, with_priority: bool, bare: bool) -> None:
         self._with_priority = with_priority
+        self._bare = bare  # the level is told elsewhere
+        self.last: Mapping[str, object] = {}
 
     def __call__(self, _logger: object, _method: str, entry: MutableMapping[str, object]) -> str:
+        self.last = dict(entry)
         level = str(entry.pop("level", "info"))
         logger = entry.pop("logger", "")
         sentence = str(entry.pop("event", ""))
@@ -101,6 +151,8 @@ class _Line:
         line = " ".join(parts).replace("\r", "\\r").replace("\n", "\\n")
         if self._with_priority:
             return f"<{_PRIORITIES.get(level, 6)}>{line}"
+        if self._bare:
+            return line
         return f"{level:<8} {line}"
 
 

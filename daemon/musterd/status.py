@@ -1,4 +1,4 @@
-"""Everything known -> what others may see: the public status, our hello, the metrics."""
+"""Everything known -> what others may see: the public status, and our hello."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from muster.api import (
 )
 from musterd import course
 from musterd.knowledge import Knowledge
-from musterd.model import Member, Phase, Severity
+from musterd.model import Member, Severity
 from musterd.peer_wire import Hello
 from musterd.spec import AddressKind
 
@@ -80,33 +80,6 @@ def status_of(k: Knowledge, now: float, wall: float) -> Status:
 def rfc3339(wall: float) -> str:
     """Return a wall-clock time (seconds since 1970) as RFC 3339 in UTC, to the second."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def metrics_of(k: Knowledge, events: dict[str, int]) -> str:
-    """Return Prometheus text (exposition format 0.0.4)."""
-    lines = ["# HELP muster_phase Whether the node is in this phase.", "# TYPE muster_phase gauge"]
-    lines += [f'muster_phase{{phase="{phase}"}} {int(phase is k.outlook.phase)}' for phase in Phase]
-    gauges = {
-        "muster_conductor": ("Whether this node acts for the cluster.", course.conductor(k)),
-        "muster_quorate": (
-            "Whether this node's partition has quorum.",
-            k.cluster is not None and k.cluster.quorate,
-        ),
-        "muster_members_online": (
-            "Members Pacemaker counts as online.",
-            len(k.cluster.online) if k.cluster is not None else 0,
-        ),
-        "muster_election_term": ("The election's present term.", k.election.durable.term),
-        "muster_findings": ("Findings a person should look at.", len(_findings(k))),
-    }
-    for name, (text, value) in gauges.items():
-        lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name} {int(value)}"]
-    lines += [
-        "# HELP muster_events_total Events since the daemon started, by kind.",
-        "# TYPE muster_events_total counter",
-        *(f'muster_events_total{{kind="{kind}"}} {events[kind]}' for kind in sorted(events)),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _cluster(k: Knowledge) -> ClusterStatus:

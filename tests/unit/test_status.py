@@ -22,7 +22,7 @@ from musterd.model import (
 from musterd.peer_wire import Hello
 from musterd.settings import load
 from musterd.spec import Address
-from musterd.status import hello_of, metrics_of, status_of
+from musterd.status import hello_of, status_of
 
 OWN, PEER = "i-00000000000000001", "i-00000000000000002"
 NOW, WALL = 100.0, 1_767_225_600.0
@@ -143,13 +143,3 @@ def test_a_peer_that_fell_silent_is_shown_with_the_reason_and_when_it_was_heard(
 
 def test_the_hello_tells_the_seed_to_nobody(known: Knowledge) -> None:
     assert DECREE.seed not in repr(hello_of(known, NOW))
-
-
-def test_metrics_say_one_phase_is_on() -> None:
-    text = metrics_of(Knowledge(election=machine.start(OWN, Durable(term=7))), {"phase": 2})
-    lines = text.splitlines()
-    assert [line for line in lines if line.endswith(" 1") and "muster_phase{" in line] == [
-        'muster_phase{phase="starting"} 1'
-    ]
-    assert "muster_election_term 7" in lines
-    assert 'muster_events_total{kind="phase"} 2' in lines

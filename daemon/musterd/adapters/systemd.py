@@ -1,4 +1,4 @@
-"""What systemd gives and wants to hear: sockets by name, READY=1, the watchdog.
+"""What systemd gives and wants to hear: sockets by name, READY=1, the watchdog, log entries.
 
 python3-systemd is the distribution's own binding and no wheel exists of it, so it is imported
 only where systemd has asked for something; without systemd the daemon runs all the same.
@@ -6,7 +6,7 @@ only where systemd has asked for something; without systemd the daemon runs all 
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 
@@ -47,6 +47,17 @@ def watchdog_interval(environment: Mapping[str, str] = os.environ) -> float | No
     if not wanted.isdecimal() or int(wanted) == 0 or process != str(os.getpid()):
         return None
     return int(wanted) / 1e6 / 3
+
+
+def journal(environment: Mapping[str, str] = os.environ) -> Callable[..., object] | None:
+    """Return what sends an entry's fields to the journal; None where there is none to be told."""
+    if not environment.get("JOURNAL_STREAM"):
+        return None
+    try:
+        send: Callable[..., object] = import_module("systemd.journal").sendv
+    except ImportError:  # the entries go to standard error, without fields
+        return None
+    return send
 
 
 def _binding() -> ModuleType:
