@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # it ships no types
 from tests.unit.client.conftest import formed
 from tests.unit.client.states import fenced
 
