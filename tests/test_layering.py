@@ -45,9 +45,12 @@ ARROWS = {
     "certificates": {"trust"},
     # What is known, and what of it is shown; `course` holds the readings of knowledge (who the
     # members are, who conducts) that the engine decides by, and status must tell the same.
-    "knowledge": {"election.types", "peer_wire", "settings"},
-    "status": {"course", "election.types", "knowledge", "peer_wire", "settings", "muster.api"},
     "metrics": {"muster.api"},
+    "knowledge": {"election.types", "peer_wire", "preflight", "settings"},
+    "status": {
+        "course", "election.types", "knowledge", "peer_wire", "preflight", "settings",
+        "muster.api",
+    },
     "log": set(),
     # I/O, and the doors.
     "adapters": {"ports", "peer_wire", "election.types", "trust", "settings", "muster.api"},

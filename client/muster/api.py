@@ -8,6 +8,7 @@ Readers tolerate unknown keys; requests with unknown keys are refused.
 from dataclasses import dataclass, field
 
 from muster.contract import ADMIN_SOCKET as ADMIN_SOCKET
+from muster.contract import PREFLIGHT_SECONDS as PREFLIGHT_SECONDS
 from muster.contract import SCHEMA as SCHEMA
 from muster.contract import SPEC_FILE as SPEC_FILE
 from muster.contract import STATUS_FILE as STATUS_FILE
@@ -180,6 +181,28 @@ class Config:
     spec: dict[str, object] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)  # dotted key -> source, in words
     digest: str = ""
+
+
+@dataclass(frozen=True)
+class CheckStatus:
+    """One thing the cluster needs: `outcome` is ok, warning, error or unproven.
+
+    `check` names it for programs ("ports", "permissions", ...); `cure` is "" where it is well.
+    """
+
+    check: str
+    outcome: str
+    what: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """`GET /v1/preflight`: everything looked at, the bad first, and how long that took."""
+
+    checks: tuple[CheckStatus, ...] = ()
+    seconds: float = 0.0
+    schema: int = SCHEMA
 
 
 @dataclass(frozen=True)

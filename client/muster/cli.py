@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("muster.commands.status", "the cluster at a glance"),
     "wait": ("muster.commands.wait", "wait until the cluster is formed or healthy"),
     "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
+    "doctor": ("muster.commands.doctor", "what stands in the cluster's way, cause and cure"),
     "events": ("muster.commands.events", "what happened on this node, and what happens"),
     "metrics": ("muster.commands.metrics", "numbers for Prometheus"),
     "config": ("muster.commands.config", "the effective spec, and where each value came from"),

@@ -5,7 +5,7 @@ import socket
 import time
 from types import TracebackType
 
-from muster.contract import ADMIN_SOCKET, STATUS_SOCKET
+from muster.contract import ADMIN_SOCKET, PREFLIGHT_SECONDS, STATUS_SOCKET
 from muster.errors import (
     ClientError,
     NotAllowedError,
@@ -189,6 +189,11 @@ class Client:
         response, answer = self._exchange(self._status_socket, data, asked, self._seconds)
         _check(response, answer, asked)
         return answer.decode("utf-8", "replace")
+
+    def preflight(self) -> dict[str, object]:
+        """Return `GET /v1/preflight`: the fields of `muster.api.Preflight`, after some seconds."""
+        limit = PREFLIGHT_SECONDS + self._seconds
+        return self._ask(self._status_socket, "GET", "/v1/preflight", seconds=limit)
 
     def join(self) -> dict[str, object]:
         """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""

@@ -12,6 +12,7 @@ STATUS_SOCKET = "/run/muster/status.sock"
 ADMIN_SOCKET = "/run/muster/admin.sock"
 STATUS_FILE = "/run/musterd/status.json"  # last written status, for when musterd is down
 SPEC_FILE = "/etc/muster/muster.toml"
+PREFLIGHT_SECONDS = 20.0  # that `GET /v1/preflight` takes at most
 
 
 class Exit(IntEnum):

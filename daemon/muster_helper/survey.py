@@ -23,6 +23,7 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
     host.reach("survey:middle")
     settings, complaint = _settings(host, params)
     missing = requirements.missing(host.paths, settings.spec if settings else None)
+    left = unprepared(host, found)
     return NodeFacts(
         instance_id=_instance_id(host, params),
         name=host.name,
@@ -33,7 +34,7 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         corosync_digest=found.corosync_digest,
         keys_digest=found.keys_digest,
         cib=found.foreign_cib,
-        prepared=prepared(host, found),
+        prepared=not left,
         laid=ours and bool(found.keys_digest),
         trusted=params.identity is not None and trusted(host, params.identity),
         enabled=found.enabled,
@@ -41,24 +42,33 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         built=params.identity is not None
         and settings is not None
         and is_built(host, params.identity, settings.digest),
+        boot_id=_boot_id(host),
+        unprepared=left,
     )
 
 
-def prepared(host: Host, found: Look) -> bool:
-    """Tell whether `prepare` would find nothing to do."""
+def unprepared(host: Host, found: Look) -> tuple[str, ...]:
+    """Say what `prepare` would find to do; nothing when the node is ready for a cluster."""
+    units, left = found.units, []
     if found.kind is CorosyncConfig.STUB:
-        return False
-    units = found.units
+        left.append("the distribution's one-node cluster is to be cleared")
     if not (units[systemd.PCSD].running and units[systemd.PCSD].enabled):
-        return False
+        left.append("pcsd does not run, or does not start at boot")
     if any(units[name].enabled or units[name].running for name in systemd.CLOUD_SETUP):
-        return False
+        left.append("nm-cloud-setup is on: it removes floating addresses from the interface")
     if units[systemd.FIREWALLD].running and not firewall.ready(host):
-        return False
+        left.append("firewalld does not admit the cluster's traffic")
     try:
-        return bool(aws_profile.region(host))
-    except HelperError:
-        return False  # prepare refuses, with the reason
+        if not aws_profile.region(host):
+            left.append(f"{host.paths.aws_config} names no region for the AWS agents")
+    except HelperError as refused:  # prepare refuses too, with the reason
+        left.append(refused.sentence)
+    return tuple(left)
+
+
+def _boot_id(host: Host) -> str:
+    """Return the kernel's name of this boot (random(4))."""
+    return (host.read(host.paths.below("/proc/sys/kernel/random/boot_id")) or "").strip()
 
 
 def _settings(host: Host, params: SurveyParams) -> tuple[Settings | None, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from musterd.errors import (
     NoClusterError,
     SettingsError,
 )
+from musterd.examination import Examiner
 from musterd.helper_wire import (
     ConfigureParams,
     Identity,
@@ -42,7 +43,7 @@ from musterd.model import (
     Step,
     Verb,
 )
-from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Peers, Secrets
+from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Network, Peers, Random, Secrets
 from musterd.settings import Settings, tags_of
 from musterd.spec import DiscoverySource, Spec
 from musterd.status import hello_of
@@ -62,6 +63,8 @@ class Reach:
     peers: Peers
     helper: Helper
     cluster: Cluster
+    network: Network
+    random: Random
     load: Callable[[Tags], Settings]
     host_name: Callable[[], str]
 
@@ -73,6 +76,14 @@ class Actions:
         self._reach = reach
         self._cloud: Cloud | None = None
         self._token = ""
+        self.examiner = Examiner(
+            clock=reach.clock,
+            random=reach.random,
+            peers=reach.peers,
+            network=reach.network,
+            cloud=self._cloud_of,
+            secrets=reach.secrets,
+        )
 
     async def perform(
         self, action: Action, k: Knowledge, progress: Callable[[str], None]
@@ -97,6 +108,9 @@ class Actions:
                 return await self._holders(k)
             case "reach":
                 return await self._reach_address(k, action.target)
+            case "preflight":
+                checks = await self.examiner.checks(k)
+                return lambda k: setattr(k, "preflight", checks)
             case "step":
                 return await self._step(k, progress)
         raise AssertionError(f"no such action: {action.key}")
@@ -238,6 +252,8 @@ class Actions:
         progress(step.why)
         if step.verb is Verb.PROBE_FENCING:
             return await self._prove(k)
+        if step.verb is Verb.START:
+            self._reach.network.close()
         await self._reach.helper.change(step.verb, self._params(k, step), progress)
         pushed = self._reach.clock.monotonic() if step.verb is Verb.CONFIGURE else None
 

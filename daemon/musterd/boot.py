@@ -18,6 +18,7 @@ from musterd.adapters.clock import SystemClock
 from musterd.adapters.ec2 import Ec2
 from musterd.adapters.helper import SocketHelper
 from musterd.adapters.imds import Imds
+from musterd.adapters.network import Ways
 from musterd.adapters.pacemaker import CrmMonFile
 from musterd.adapters.peers import HttpPeers
 from musterd.adapters.random import SystemRandom
@@ -133,6 +134,8 @@ def _compose(stack: AsyncExitStack) -> Engine:
         peers=peers,
         helper=SocketHelper(),
         cluster=cluster,
+        network=Ways(),
+        random=random,
         load=settings.load,
         host_name=lambda: os.uname().nodename,
     )

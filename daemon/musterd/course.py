@@ -19,6 +19,8 @@ SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
 HOLDERS_EVERY = 60.0  # seconds between reads of who holds the floating addresses, once formed
 TOKEN_EVERY = 3600.0  # seconds between reads of the token's source
 TOKEN_DOUBTED = 60.0  # between two of them when there is a reason
+PREFLIGHT_AFTER = 20.0  # seconds with the token; where nothing stands in the way, it is over then
+PREFLIGHT_EVERY = 60.0
 FIRST_RETRY = 1.0  # seconds; doubles with each failure in a row
 LAST_RETRY = 15.0
 
@@ -77,6 +79,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         yield Action("instances"), discovery.READ_EVERY if forming else 300.0
     for peer in peers(k):
         yield Action("greet", peer), GREET_FORMING if forming else GREET_FORMED
+    if forming and now - k.trusted_at >= PREFLIGHT_AFTER:
+        yield Action("preflight"), PREFLIGHT_EVERY
     yield from _founding(k, now)
 
 

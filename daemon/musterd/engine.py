@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from muster.api import Event, Operation, Status
+from muster.api import Event, Operation, Preflight, Status
 from musterd import agreement, course, outlook
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
@@ -37,10 +37,10 @@ from musterd.journal import Journal
 from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
 from musterd.metrics import metrics_of
 from musterd.model import CorosyncConfig, Phase
-from musterd.peer_wire import Hello
+from musterd.peer_wire import Hello, Probe, Probed
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
 from musterd.settings import public
-from musterd.status import hello_of, status_of
+from musterd.status import hello_of, preflight_of, status_of
 
 HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
@@ -393,6 +393,12 @@ class Engine:
         if course.decree_of(self._k) is None:
             self._k.facts = None  # what was seen before must not found a cluster now
 
+    async def preflight(self) -> Preflight:
+        """Look at everything the cluster needs, now."""
+        began = self._now()
+        checks = await self._actions.examiner.checks(self._k)
+        return preflight_of(checks, self._now() - began)
+
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""
         return next((o for o in self._operations if o.id == operation_id), None)
@@ -449,6 +455,10 @@ class Engine:
             hello = heard.hello
             told = (hello.instance_id, hello.name, hello.phase, hello.reason)
             self.journal.node(*told, self._k.outlook.phase)
+
+    async def probe(self, sender: str, probe: Probe) -> Probed:
+        """Try the ways to a member that asks for it."""
+        return await self._actions.examiner.answer(self._k, sender, probe)
 
     async def receive(self, sender: str, message: Message) -> None:
         """Take in an election message of an authenticated member."""

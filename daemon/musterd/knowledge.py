@@ -6,6 +6,7 @@ from musterd.election.types import State
 from musterd.helper_wire import Tags
 from musterd.model import Candidates, ClusterState, Node, NodeFacts, Phase, Read, Step
 from musterd.peer_wire import Hello
+from musterd.preflight import Check
 from musterd.settings import Settings
 
 HEARD_FOR = 15.0  # seconds a hello counts as recent while forming
@@ -86,6 +87,7 @@ class Knowledge:
     holders: dict[str, str] = field(default_factory=dict)  # floating address -> instance, by EC2
     holds: tuple[str, ...] = ()  # floating addresses this node's kernel has
     reaches: tuple[str, ...] = ()  # floating addresses reached on another node
+    preflight: tuple[Check, ...] = ()  # the latest look at what the cluster needs, while forming
     troubles: dict[str, Trouble] = field(default_factory=dict)  # by action
     attempts: dict[str, Attempt] = field(default_factory=dict)  # by action
     outlook: Outlook = field(

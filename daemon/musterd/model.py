@@ -59,6 +59,39 @@ class Instance:
     zone: str
     subnet_id: str
     vpc_id: str
+    started: float = 0.0  # LaunchTime: moves at every start from stopped (seconds since 1970)
+    source_dest_check: bool = True
+    tokens_required: bool = True  # IMDSv2 only
+    hop_limit: int = 1  # of the answer to an IMDSv2 token request
+    profile: str = ""  # ARN of its instance profile
+    groups: tuple[str, ...] = ()  # security groups
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """One permission of a security group.
+
+    Attributes:
+        egress: whether it is about what leaves.
+        protocol: `tcp`, `udp`, ..., or `-1` for all.
+        ports: first and last port; all of them for protocol -1.
+        groups: security groups whose members are let through.
+        ranges: address blocks that are let through.
+    """
+
+    egress: bool
+    protocol: str
+    ports: tuple[int, int]
+    groups: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+
+
+class Contact(StrEnum):
+    """What became of an attempt to reach a TCP port."""
+
+    OPEN = "open"
+    REFUSED = "refused"  # the host answers, nobody listens
+    SILENT = "silent"  # nothing came back in time, or no way leads there
 
 
 @dataclass(frozen=True)
@@ -137,6 +170,8 @@ class NodeFacts:
     enabled: bool  # corosync and pacemaker start at boot
     running: bool  # corosync and pacemaker are active
     built: bool  # the CIB for this identity is ready to be pushed
+    boot_id: str = ""  # the kernel's name of this boot
+    unprepared: tuple[str, ...] = ()  # sentences: what `prepare` still has to do
 
 
 class ResourceState(StrEnum):

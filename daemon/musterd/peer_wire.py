@@ -20,7 +20,7 @@ from musterd.election.types import (
     VoteRequest,
 )
 from musterd.helper_wire import WireMember
-from musterd.model import NodeFacts, Phase
+from musterd.model import Contact, NodeFacts, Phase
 from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
 
 VERSION: Literal[1] = 1
@@ -30,7 +30,7 @@ BODY_LIMIT = 65_536  # bytes
 TERM_LIMIT = 2**53 - 1
 PORT = 7224  # TCP
 
-Kind = Literal["hello", "message"]
+Kind = Literal["hello", "message", "probe"]
 Shape = TypeVar("Shape")
 
 InstanceId = Annotated[str, Field(pattern=INSTANCE_ID)]
@@ -63,6 +63,25 @@ class Hello:
     proofs: dict[str, tuple[str, float]]
     holds: tuple[str, ...]  # floating addresses this node's kernel has
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Asks the peer to try the ways to the sender: both send this to each other's UDP 5405."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the peer found on its ways to the one who asked, and what its clock said."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    tcp: dict[str, Contact]  # port -> what became of its attempt
+    heard: bool | None  # whether the datagram came; None when its port is taken
+    asked_at: float  # its wall clock when the request came, seconds since 1970
+    answered_at: float  # and when it answered
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,8 @@ class _WireDecree:
 _ENVELOPE = TypeAdapter(Envelope)
 _HELLO = TypeAdapter(Hello)
 _DECREE = TypeAdapter(_WireDecree)
+_PROBE = TypeAdapter(Probe)
+_PROBED = TypeAdapter(Probed)
 _WORDS: dict[str, TypeAdapter[Message]] = {
     word: TypeAdapter(shape) for word, shape in MESSAGES.items()
 }
@@ -112,6 +133,16 @@ _WORDS: dict[str, TypeAdapter[Message]] = {
 def hello_body(hello: Hello) -> dict[str, object]:
     """Return the body of a hello's envelope."""
     return cast("dict[str, object]", _HELLO.dump_python(hello, mode="json"))
+
+
+def probe_body(probe: Probe) -> dict[str, object]:
+    """Return the body of a probe's envelope."""
+    return cast("dict[str, object]", _PROBE.dump_python(probe, mode="json"))
+
+
+def probed_body(probed: Probed) -> dict[str, object]:
+    """Return the body of the answer to a probe."""
+    return cast("dict[str, object]", _PROBED.dump_python(probed, mode="json"))
 
 
 def message_body(message: Message) -> dict[str, object]:
@@ -137,6 +168,16 @@ def decode(data: bytes) -> Envelope:
 def read_hello(body: dict[str, object]) -> Hello:
     """Read the body of a hello. Raises ValueError as `decode`."""
     return _validated(_HELLO, body)
+
+
+def read_probe(body: dict[str, object]) -> Probe:
+    """Read the body of a probe. Raises ValueError as `decode`."""
+    return _validated(_PROBE, body)
+
+
+def read_probed(body: dict[str, object]) -> Probed:
+    """Read the answer to a probe. Raises ValueError as `decode`."""
+    return _validated(_PROBED, body)
 
 
 def read_message(body: dict[str, object]) -> Message:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from musterd.election.types import Durable, Message
 from musterd.helper_wire import Done, Params, ProbeResult
-from musterd.model import ClusterState, Instance, NodeFacts, Verb
-from musterd.peer_wire import Hello
+from musterd.model import ClusterState, Contact, GroupRule, Instance, NodeFacts, Verb
+from musterd.peer_wire import Hello, Probe, Probed
 
 
 class Clock(Protocol):
@@ -46,6 +46,13 @@ class Metadata(Protocol):
         """Return the instance's tags. Raises MetadataError when tags in metadata are off."""
 
 
+REHEARSED = frozenset(
+    {"ec2:AssociateAddress", "ec2:AttachVolume", "ec2:ReplaceRoute", "ec2:StartInstances",
+     "ec2:StopInstances"}
+)  # fmt: skip
+"""Actions that `Cloud.rehearse` knows. AssignPrivateIpAddresses has no DryRun."""
+
+
 class Cloud(Protocol):
     """EC2. Each call is bounded in time and raises CloudError; an error is never an empty list."""
 
@@ -60,6 +67,19 @@ class Cloud(Protocol):
 
     async def may_fence(self, instance_id: str) -> None:
         """Prove by DryRun that this node may stop and start the instance. Raises CloudError."""
+
+    async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
+        """Return these instances, whatever their tags; unknown ones are left out."""
+
+    async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
+        """Return security group -> its permissions, in both directions."""
+
+    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
+        """Prove by DryRun that this node may do an action to a resource. Raises CloudError.
+
+        `action` is one of `REHEARSED`, `about` the resource's id, `instance_id` to which it would
+        be tied, where the action ties one.
+        """
 
 
 class Secrets(Protocol):
@@ -80,6 +100,28 @@ class Peers(Protocol):
 
     async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
         """Deliver one election message."""
+
+    async def probe(self, instance_id: str, address: str, probe: Probe) -> Probed:
+        """Have the peer try the ways to this node, and return what it found."""
+
+
+class Network(Protocol):
+    """The ways between two nodes, tried from this one. Nothing here raises: it tells."""
+
+    async def connect(self, address: str, port: int) -> Contact:
+        """Try a TCP port; two seconds at most."""
+
+    async def exchange(
+        self, nonce: str, own_address: str, peer_address: str, seconds: float
+    ) -> bool | None:
+        """Send `nonce` to the peer's UDP 5405 while it does the same; tell whether its came.
+
+        `seconds` is how long to listen at most. None when this node's port is taken, by Corosync
+        or by `close`.
+        """
+
+    def close(self) -> None:
+        """Give the port up for good: Corosync is about to need it."""
 
 
 class Helper(Protocol):

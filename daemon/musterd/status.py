@@ -1,13 +1,16 @@
 """Everything known -> what others may see: the public status, and our hello."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from muster.api import (
     AddressStatus,
+    CheckStatus,
     ClusterStatus,
     FencingStatus,
     FindingStatus,
     NodeStatus,
+    Preflight,
     ProofStatus,
     ResourceStatus,
     SelfStatus,
@@ -17,6 +20,7 @@ from musterd import course
 from musterd.knowledge import Knowledge
 from musterd.model import Member, Severity
 from musterd.peer_wire import Hello
+from musterd.preflight import Check, Outcome
 from musterd.spec import AddressKind
 
 # Troubles of these actions are told as the phase's reason, not as findings beside it.
@@ -75,6 +79,12 @@ def status_of(k: Knowledge, now: float, wall: float) -> Status:
         findings=_findings(k),
         written=rfc3339(wall),
     )
+
+
+def preflight_of(checks: Iterable[Check], seconds: float) -> Preflight:
+    """Return the public form of an examination."""
+    shown = tuple(CheckStatus(c.name, c.outcome, c.what, c.cure) for c in checks)
+    return Preflight(shown, round(seconds, 1))
 
 
 def rfc3339(wall: float) -> str:
@@ -216,6 +226,12 @@ def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
         for topic, trouble in sorted(k.troubles.items())
         if topic not in _TOLD_AS_REASON and not topic.startswith("greet:")
     ]
+    if not k.formed:
+        found += [
+            FindingStatus(check.outcome, check.what, check.cure)
+            for check in k.preflight
+            if check.outcome in {Outcome.ERROR, Outcome.WARNING} and check.name != "musterd"
+        ]
     if k.cluster is not None:
         found += [
             FindingStatus(Severity.WARNING, failure, "look at it, then type `pcs resource cleanup`")

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from openapi_spec_validator import validate
 
-from muster.api import Event, Operation, Status
+from muster.api import CheckStatus, Event, Operation, Preflight, Status
 from muster.client import Client
 from muster.errors import RefusedError
 from musterd.api import control
@@ -64,6 +64,9 @@ class Door:
             raise self.refusal
         self.joins.append(asked_by)
         return Operation("0011", "join", "running", asked_by, "2026-01-01T00:00:00Z")
+
+    async def preflight(self) -> Preflight:
+        return Preflight((CheckStatus("ports", "error", "closed", "open it"),), 1.5)
 
     def operation(self, operation_id: str) -> Operation | None:
         known = Operation("0011", "join", "done", "uid 0", "2026-01-01T00:00:00Z")

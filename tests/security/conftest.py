@@ -15,8 +15,8 @@ from musterd.api.access import Refusals
 from musterd.api.peer import peer_application
 from musterd.api.serve import PeerListener
 from musterd.election.types import Message
-from musterd.model import Phase
-from musterd.peer_wire import Hello
+from musterd.model import Contact, Phase
+from musterd.peer_wire import Hello, Probe, Probed
 
 TOKEN = trust.make_token(bytes(range(32)))
 SERVER = "i-00000000000000001"
@@ -58,6 +58,7 @@ class Door:
     refreshes: int = 0
     hellos: list[Hello] = field(default_factory=list)
     messages: list[tuple[str, Message]] = field(default_factory=list)
+    probes: list[tuple[str, str]] = field(default_factory=list)
 
     def cluster_name(self) -> str:
         return self.cluster
@@ -76,6 +77,10 @@ class Door:
     async def hello(self, peer: Hello) -> Hello:
         self.hellos.append(peer)
         return hello_of(self.own)
+
+    async def probe(self, sender: str, probe: Probe) -> Probed:
+        self.probes.append((sender, probe.nonce))
+        return Probed({"2224": Contact.OPEN}, True, 1.0, 2.0)
 
     async def receive(self, sender: str, message: Message) -> None:
         self.messages.append((sender, message))

@@ -8,11 +8,16 @@ from botocore.exceptions import ClientError
 
 from musterd.adapters.aws import Aws, error_code
 from musterd.errors import CloudError, CloudErrorKind
-from musterd.model import Instance, InstanceState
+from musterd.model import GroupRule, Instance, InstanceState
+from musterd.ports import REHEARSED
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceNetworkInterfaceTypeDef, InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        InstanceNetworkInterfaceTypeDef,
+        InstanceTypeDef,
+        IpPermissionOutputTypeDef,
+    )
 
 _PAGE = 200
 _GONE = {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
@@ -37,13 +42,25 @@ class Ec2:
         Raises:
             CloudError: no answer, or one that leaves out what must be known.
         """
+        return await self._listed(f"tag:{tag}", (value,))
 
+    async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
+        """Return these instances, whatever their tags; unknown ones are left out.
+
+        By filter: named as such, one unknown id makes the whole answer an error.
+
+        Raises:
+            CloudError: as for `instances`.
+        """
+        return await self._listed("instance-id", instance_ids)
+
+    async def _listed(self, filter_name: str, values: tuple[str, ...]) -> tuple[Instance, ...]:
         def describe() -> tuple[Instance, ...]:
             pages = (
                 self._client()
                 .get_paginator("describe_instances")
                 .paginate(
-                    Filters=[{"Name": f"tag:{tag}", "Values": [value]}],
+                    Filters=[{"Name": filter_name, "Values": list(values)}],
                     PaginationConfig={"PageSize": _PAGE},
                 )
             )
@@ -55,6 +72,27 @@ class Ec2:
             )
 
         return await self._aws.run(describe, "ec2:DescribeInstances")
+
+    async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
+        """Return security group -> its permissions, in both directions.
+
+        Raises:
+            CloudError: no answer, or one of the groups does not exist.
+        """
+        if not group_ids:
+            return {}
+
+        def describe() -> dict[str, tuple[GroupRule, ...]]:
+            answer = self._client().describe_security_groups(GroupIds=list(group_ids))
+            return {
+                group["GroupId"]: (
+                    *(parse_rule(rule, egress=False) for rule in group.get("IpPermissions", [])),
+                    *(parse_rule(r, egress=True) for r in group.get("IpPermissionsEgress", [])),
+                )
+                for group in answer["SecurityGroups"]
+            }
+
+        return await self._aws.run(describe, "ec2:DescribeSecurityGroups")
 
     async def allocation(self, elastic_ip: str) -> str:
         """Return the allocation id of an elastic address of this account.
@@ -120,23 +158,73 @@ class Ec2:
         Raises:
             CloudError: it may not (REFUSED, naming the action), or that is not known.
         """
+        for action in ("ec2:StopInstances", "ec2:StartInstances"):
+            await self.rehearse(action, instance_id)
 
-        def try_both() -> None:
-            client = self._client()
-            for attempt in (client.stop_instances, client.start_instances):
-                try:
-                    attempt(InstanceIds=[instance_id], DryRun=True)
-                except ClientError as error:
-                    if error_code(error) != "DryRunOperation":  # that one means: it would have
-                        raise
+    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
+        """Prove by DryRun that this node may do an action to a resource.
 
-        await self._aws.run(try_both, "ec2:StopInstances")
+        Args:
+            action: one of `ports.REHEARSED`.
+            about: id of the instance, allocation, route table or volume.
+            instance_id: to which the resource would be tied, where the action ties one.
+
+        Raises:
+            CloudError: it may not (REFUSED), the resource is not there (WRONG), or that is not
+                known.
+        """
+        if action not in REHEARSED:
+            raise ValueError(f"{action} cannot be rehearsed")
+
+        def rehearse() -> None:
+            try:
+                _attempt(self._client(), action, about, instance_id)
+            except ClientError as error:
+                if error_code(error) != "DryRunOperation":  # that one means: it would have
+                    raise
+
+        await self._aws.run(rehearse, action)
 
     def _client(self) -> "EC2Client":
         # Two threads may both make one: the second wins and no harm is done.
         if self._kept is None:
             self._kept = self._aws.ec2()
         return self._kept
+
+
+def _attempt(client: "EC2Client", action: str, about: str, instance_id: str) -> None:
+    """Call an action with DryRun, which always ends in an error that says what it would have."""
+    match action:
+        case "ec2:StopInstances":
+            client.stop_instances(InstanceIds=[about], DryRun=True)
+        case "ec2:StartInstances":
+            client.start_instances(InstanceIds=[about], DryRun=True)
+        case "ec2:AssociateAddress":
+            client.associate_address(AllocationId=about, InstanceId=instance_id, DryRun=True)
+        case "ec2:ReplaceRoute":
+            # Never carried out; the block is the documentation's (RFC 5737).
+            client.replace_route(
+                RouteTableId=about,
+                DestinationCidrBlock="192.0.2.1/32",
+                InstanceId=instance_id,
+                DryRun=True,
+            )
+        case "ec2:AttachVolume":
+            client.attach_volume(
+                VolumeId=about, InstanceId=instance_id, Device="/dev/sdz", DryRun=True
+            )
+
+
+def parse_rule(permission: "IpPermissionOutputTypeDef", *, egress: bool) -> GroupRule:
+    """Turn one IpPermission into a GroupRule; -1 for a port means every one."""
+    low, high = permission.get("FromPort", -1), permission.get("ToPort", -1)
+    return GroupRule(
+        egress=egress,
+        protocol=permission.get("IpProtocol", "-1"),
+        ports=(max(low, 0), high if high >= 0 else 65_535),
+        groups=tuple(pair.get("GroupId", "") for pair in permission.get("UserIdGroupPairs", [])),
+        ranges=tuple(entry.get("CidrIp", "") for entry in permission.get("IpRanges", [])),
+    )
 
 
 def parse_instance(described: "InstanceTypeDef") -> Instance:
@@ -157,8 +245,10 @@ def parse_instance(described: "InstanceTypeDef") -> Instance:
             why=f"state {state}: the answer is not complete yet",
             cure="nothing to do: muster asks again",
         )
+    launched = described.get("LaunchTime")
+    options = described.get("MetadataOptions", {})
     # Of a terminated instance EC2 shows no interface any more; it takes part in no order either.
-    created = attached or described.get("LaunchTime")
+    created = attached or launched
     return Instance(
         instance_id=instance_id,
         state=state,
@@ -173,6 +263,12 @@ def parse_instance(described: "InstanceTypeDef") -> Instance:
         zone=described.get("Placement", {}).get("AvailabilityZone", ""),
         subnet_id=described.get("SubnetId", ""),
         vpc_id=described.get("VpcId", ""),
+        started=0.0 if launched is None else launched.timestamp(),
+        source_dest_check=described.get("SourceDestCheck", True),
+        tokens_required=options.get("HttpTokens", "required") == "required",
+        hop_limit=options.get("HttpPutResponseHopLimit", 1),
+        profile=described.get("IamInstanceProfile", {}).get("Arn", ""),
+        groups=tuple(each.get("GroupId", "") for each in described.get("SecurityGroups", [])),
     )
 
 

@@ -12,7 +12,7 @@ from musterd import peer_wire, trust
 from musterd.adapters.tls import Credentials, Tls
 from musterd.election.types import Message
 from musterd.errors import PeerError
-from musterd.peer_wire import BODY_LIMIT, PORT, Envelope, Hello
+from musterd.peer_wire import BODY_LIMIT, PORT, Envelope, Hello, Probe, Probed
 from musterd.ports import Clock, Random
 
 _TIMEOUT = aiohttp.ClientTimeout(total=4.0, sock_connect=2.0)
@@ -87,19 +87,42 @@ class HttpPeers:
         Raises:
             PeerError: `rejected` when one side does not accept the other, else unreachable.
         """
-        credentials = self._tls.credentials()
-        envelope = self._envelope(
-            credentials, instance_id, "hello", peer_wire.hello_body(hello), term=0
-        )
-        answer = await self._post(credentials, instance_id, address, envelope)
+        body = peer_wire.hello_body(hello)
         try:
-            said = peer_wire.decode(answer)
-            theirs = peer_wire.read_hello(said.body)
+            theirs = peer_wire.read_hello(await self._ask(instance_id, address, "hello", body))
         except ValueError as error:
             raise _strange(instance_id, str(error)) from error
-        if {said.sender, theirs.instance_id} != {instance_id} or said.to != credentials.own_id:
+        if theirs.instance_id != instance_id:
             raise _strange(instance_id, "its answer names other nodes")
         return theirs
+
+    async def probe(self, instance_id: str, address: str, probe: Probe) -> Probed:
+        """Have the peer try the ways to this node, and return what it found.
+
+        Raises:
+            PeerError: as for `hello`.
+        """
+        body = peer_wire.probe_body(probe)
+        try:
+            return peer_wire.read_probed(await self._ask(instance_id, address, "probe", body))
+        except ValueError as error:
+            raise _strange(instance_id, str(error)) from error
+
+    async def _ask(
+        self, instance_id: str, address: str, kind: peer_wire.Kind, body: dict[str, object]
+    ) -> dict[str, object]:
+        """Return the body of the answer, which must be from this peer to this node.
+
+        Raises:
+            PeerError: as for `hello`.
+            ValueError: the answer is no envelope.
+        """
+        credentials = self._tls.credentials()
+        envelope = self._envelope(credentials, instance_id, kind, body, term=0)
+        said = peer_wire.decode(await self._post(credentials, instance_id, address, envelope))
+        if said.sender != instance_id or said.to != credentials.own_id:
+            raise _strange(instance_id, "its answer names other nodes")
+        return said.body
 
     async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
         """Deliver one election message.

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from muster.api import Config, Event, Operation, Status
+from muster.api import Config, Event, Operation, Preflight, Status
 from musterd.api.access import Access, caller_of
 from musterd.api.door import ControlDoor
 from musterd.api.openapi import LINES, Query, document
@@ -27,6 +27,7 @@ _LONGEST_PATH = 200  # characters of a path that go into the log
 _STATUS = TypeAdapter(Status)
 _EVENT = TypeAdapter(Event)
 _OPERATION = TypeAdapter(Operation)
+_PREFLIGHT = TypeAdapter(Preflight)
 
 log = structlog.get_logger("musterd.control")
 
@@ -65,6 +66,10 @@ async def _status(door: ControlDoor, _request: web.Request) -> web.StreamRespons
 
 async def _config(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
     return _json(json.dumps(door.config()).encode())
+
+
+async def _preflight(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
+    return _json(_PREFLIGHT.dump_json(await door.preflight()))
 
 
 async def _metrics(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
@@ -193,6 +198,14 @@ ROUTES: tuple[Route, ...] = (
         _operation,
         "How far a change is that was asked for",
         Operation,
+    ),
+    Route(
+        "GET",
+        "/v1/preflight",
+        Access.READ,
+        _preflight,
+        "What stands in the cluster's way, looked at now",
+        Preflight,
     ),
     Route("GET", "/v1/status", Access.READ, _status, "Everything known now", Status),
 )

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from muster.api import Event, Operation, Status
+from muster.api import Event, Operation, Preflight, Status
 from musterd.election.types import Message
-from musterd.peer_wire import Hello
+from musterd.peer_wire import Hello, Probe, Probed
 
 
 class ControlDoor(Protocol):
@@ -34,6 +34,12 @@ class ControlDoor(Protocol):
 
         Raises:
             MusterError: the node cannot join; the error says why and what to do.
+        """
+
+    async def preflight(self) -> Preflight:
+        """Look at everything the cluster needs of this node and its surroundings, now.
+
+        Takes some seconds, never more than `muster.contract.PREFLIGHT_SECONDS`; never raises.
         """
 
     def operation(self, operation_id: str) -> Operation | None:
@@ -70,6 +76,9 @@ class PeerDoor(Protocol):
 
     async def hello(self, peer: Hello) -> Hello:
         """Take in a member's hello and return our own."""
+
+    async def probe(self, sender: str, probe: Probe) -> Probed:
+        """Try the ways to a member that asks for it."""
 
     async def receive(self, sender: str, message: Message) -> None:
         """Take in an election message of an authenticated member."""

@@ -1,4 +1,4 @@
-"""What other nodes may ask: two routes, behind TLS, membership and address."""
+"""What other nodes may ask: three routes, behind TLS, membership and address."""
 
 import asyncio
 
@@ -26,6 +26,7 @@ def peer_application(door: PeerDoor, refusals: Refusals) -> web.Application:
     application[_REFUSALS] = refusals
     application.router.add_post("/peer/v1/hello", _hello)
     application.router.add_post("/peer/v1/message", _message)
+    application.router.add_post("/peer/v1/probe", _probe)
     return application
 
 
@@ -54,15 +55,26 @@ async def _hello(request: web.Request) -> web.Response:
         # A decree is made of these addresses.
         raise PeerError("the hello names an address that is not the sender's", rejected=True)
     ours = await door.hello(theirs)
+    return _answer(door, peer, envelope, peer_wire.hello_body(ours))
+
+
+async def _probe(request: web.Request) -> web.Response:
+    door = request.app[_DOOR]
+    peer, envelope = await _read(request, "probe")
+    found = await door.probe(peer, peer_wire.read_probe(envelope.body))
+    return _answer(door, peer, envelope, peer_wire.probed_body(found))
+
+
+def _answer(door: PeerDoor, peer: str, asked: Envelope, body: dict[str, object]) -> web.Response:
     answer = Envelope(
         v=peer_wire.VERSION,
-        cluster=envelope.cluster,
+        cluster=asked.cluster,
         sender=door.own_id(),
         to=peer,
-        term=envelope.term,
-        id=envelope.id,
-        type="hello",
-        body=peer_wire.hello_body(ours),
+        term=asked.term,
+        id=asked.id,
+        type=asked.type,
+        body=body,
     )
     return web.Response(body=peer_wire.encode(answer), content_type="application/json")
 

@@ -14,8 +14,8 @@ from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
-from musterd.model import ClusterState, Decree, Instance, InstanceState
-from musterd.peer_wire import Hello
+from musterd.model import ClusterState, Contact, Decree, GroupRule, Instance, InstanceState
+from musterd.peer_wire import Hello, Probe, Probed
 from musterd.ports import Record
 from musterd.settings import Settings, load
 from musterd.spec import Spec
@@ -120,6 +120,18 @@ class SimNode:
     async def may_fence(self, instance_id: str) -> None:
         assert instance_id != self.instance_id
 
+    async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
+        every = await self.instances("muster:cluster", "web")
+        return tuple(each for each in every if each.instance_id in instance_ids)
+
+    async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
+        assert group_ids == ()
+        return {}
+
+    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
+        assert (about, instance_id) != (self.instance_id, "")
+        assert action.startswith("ec2:")
+
     async def token(self) -> str:
         await asyncio.sleep(0.2)
         return TOKEN
@@ -148,6 +160,30 @@ class SimNode:
             self.region.messages += 1
             self.region.tell(f"{peer.short} hears {self.short}: {told(message)}")
             await engine.receive(self.instance_id, message)
+
+    async def probe(self, instance_id: str, address: str, probe: Probe) -> Probed:
+        peer = await self.region.reach(self, address)
+        if peer.instance_id != instance_id or peer.engine is None:
+            raise PeerError(f"{address} is not {instance_id}", rejected=True)
+        return await peer.engine.probe(self.instance_id, probe)
+
+    async def connect(self, address: str, port: int) -> Contact:
+        assert port in {2224, 7224}
+        try:
+            await self.region.reach(self, address)
+        except PeerError:
+            return Contact.SILENT
+        return Contact.OPEN
+
+    async def exchange(
+        self, nonce: str, own_address: str, peer_address: str, seconds: float
+    ) -> bool | None:
+        assert (len(nonce), own_address) == (32, self.address)
+        await asyncio.sleep(seconds / 4)
+        return await self.connect(peer_address, 2224) is Contact.OPEN
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     async def _be_known_to(self, engine: Engine, address: str) -> None:
         """Pass the peer's door: it serves members, and has EC2 read again for a stranger."""
@@ -211,6 +247,8 @@ class SimNode:
             peers=self,
             helper=self.host,
             cluster=watch,
+            network=self,
+            random=self,
             load=self.settings,
             host_name=lambda: self.host.name,
         )
