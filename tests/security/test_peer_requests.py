@@ -13,8 +13,8 @@ from musterd import peer_wire, trust
 from musterd.adapters.tls import Tls
 from musterd.election.types import Lead, Propose, VoteRequest
 from musterd.errors import PeerError
-from musterd.model import Decree, Member, Phase
-from musterd.peer_wire import BODY_LIMIT, Envelope, Hello
+from musterd.model import Contact, Decree, Member, Phase
+from musterd.peer_wire import BODY_LIMIT, Envelope, Hello, Probe, Probed
 
 if TYPE_CHECKING:
     from tests.security.conftest import MakeCaller, OpenPort, Port
@@ -193,6 +193,28 @@ async def test_messages_arrive_as_they_were_sent(
     for message in messages:
         await caller.send(SERVER, "127.0.0.1", message, message.term)
     assert port.door.messages == [(CALLER, message) for message in messages]
+
+
+async def test_a_member_may_have_the_ways_to_it_tried(
+    open_port: "OpenPort", make_caller: "MakeCaller"
+) -> None:
+    port = await open_port()
+    caller = await make_caller(port.listener.port)
+    found = await caller.probe(SERVER, "127.0.0.1", Probe("ab" * 16))
+    assert found == Probed({"2224": Contact.OPEN}, True, 1.0, 2.0)
+    assert port.door.probes == [(CALLER, "ab" * 16)]
+    port.door.members = {}
+    with pytest.raises(PeerError, match="refused"):
+        await caller.probe(SERVER, "127.0.0.1", Probe("ab" * 16))
+    assert len(port.door.probes) == 1
+
+
+@pytest.mark.parametrize("nonce", ["", "AB" * 16, "ab" * 17, "ab" * 16 + "\n"])
+async def test_a_datagram_is_never_chosen_freely(open_port: "OpenPort", nonce: str) -> None:
+    port = await open_port()
+    envelope = replace(ENVELOPE, type="probe", body={"nonce": nonce})
+    assert await post(port, envelope, path="probe") == (400, "malformed")
+    assert port.door.probes == []
 
 
 async def test_when_founding_is_over_messages_are_rejected_and_hellos_answered(

@@ -6,10 +6,10 @@ import json
 from muster.context import Context
 from muster.contract import Exit
 from muster.fields import Document, number, rows, text
-from muster.render import BAD, FAINT, GOOD, STRONG, WARN, Screen
+from muster.screen import BAD, FAINT, GOOD, ODD, STRONG, Screen
 
 MARKS = {"error": "failed", "warning": "warning", "unproven": "unproven", "ok": "ok"}
-PAINTS = {"error": BAD, "warning": WARN, "unproven": FAINT, "ok": GOOD}
+PAINTS = {"error": BAD, "warning": ODD, "unproven": FAINT, "ok": GOOD}
 WIDTH = max(map(len, MARKS.values()))
 
 EXAMPLE = """example:

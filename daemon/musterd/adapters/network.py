@@ -73,7 +73,7 @@ class Ways:
                 return None
             return await self._talk(word, (peer_address, self._udp_port), heard, seconds)
         finally:
-            del self._heard.waiting[word]
+            self._heard.waiting.pop(word, None)
             if not self._heard.waiting:
                 self._stop()
 

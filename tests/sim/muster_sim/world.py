@@ -180,7 +180,8 @@ class SimNode:
     ) -> bool | None:
         assert (len(nonce), own_address) == (32, self.address)
         await asyncio.sleep(seconds / 4)
-        return await self.connect(peer_address, 2224) is Contact.OPEN
+        peer = next(node for node in self.region.nodes if node.address == peer_address)
+        return await peer.connect(self.address, 2224) is Contact.OPEN
 
     def close(self) -> None:
         """Nothing is open."""
@@ -226,6 +227,7 @@ class SimNode:
             "eu-west-1a",
             "subnet-1",
             "vpc-1",
+            profile="arn:aws:iam::123456789012:instance-profile/muster",
         )
 
     def settings(self, tags: Tags) -> Settings:

@@ -18,7 +18,7 @@ from muster_lab.region import Fault, Region
 from musterd.adapters.aws import Aws, cloud_error
 from musterd.adapters.ec2 import Ec2, parse_instance
 from musterd.errors import CloudError, CloudErrorKind
-from musterd.model import InstanceState
+from musterd.model import GroupRule, InstanceState
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
@@ -223,3 +223,43 @@ def test_failures_without_an_answer_have_a_kind_and_a_cure(
     error = cloud_error(make(), "ec2:DescribeInstances")
     assert error.kind is kind
     assert said in error.cure
+
+
+async def test_instances_are_described_by_id_whatever_their_tags(ec2: Ec2, region: Region) -> None:
+    [one] = await launch(region, 1, tags={"muster:cluster": "other"}, profile="muster")
+    [found] = await ec2.described((one, "i-0000000000000dead"))
+    instance = region.estate.instance(one)
+    assert found.instance_id == one
+    assert found.started == instance.launch_time.timestamp()
+    assert found.profile.endswith("instance-profile/muster")
+    assert found.groups == (region.estate.group_id,)
+    assert (found.source_dest_check, found.tokens_required, found.hop_limit) == (True, True, 2)
+
+
+async def test_the_rules_of_a_security_group_are_told(ec2: Ec2, region: Region) -> None:
+    group = region.estate.group_id
+    rules = (await ec2.group_rules((group,)))[group]
+    everything = {"protocol": "-1", "ports": (0, 65_535), "ranges": ("0.0.0.0/0",)}
+    assert rules == (
+        GroupRule(egress=False, **everything),  # type: ignore[arg-type]
+        GroupRule(egress=True, **everything),  # type: ignore[arg-type]
+    )
+    assert await ec2.group_rules(()) == {}
+
+
+async def test_rehearsing_does_nothing_and_tells_what_is_not_allowed(
+    ec2: Ec2, region: Region
+) -> None:
+    [one] = await launch(region, 1)
+    await ec2.rehearse("ec2:StopInstances", one)
+    assert region.estate.instance(one).state.value == "running"
+    region.faults.add(Fault(action="ReplaceRoute", code="UnauthorizedOperation", status=403))
+    with pytest.raises(CloudError) as refused:
+        await ec2.rehearse("ec2:ReplaceRoute", "rtb-1", one)
+    assert refused.value.kind is CloudErrorKind.REFUSED
+    assert "ec2:ReplaceRoute" in refused.value.what
+
+
+async def test_only_known_actions_can_be_rehearsed(ec2: Ec2) -> None:
+    with pytest.raises(ValueError, match="TerminateInstances"):
+        await ec2.rehearse("ec2:TerminateInstances", "i-1")
