@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import structlog
 
-from muster.api import Event, Operation, Status
+from muster.api import Event, Operation, Preflight, Status
 from musterd.api import control, serve
 from musterd.api.access import Caller
 from musterd.api.control import ROUTES, control_applications
@@ -44,6 +44,9 @@ class Door:
         if self.fails is not None:
             raise self.fails
         return Operation("ab", "join", "running", asked_by, "2026-01-01T00:00:00Z")
+
+    async def preflight(self) -> Preflight:
+        return Preflight()
 
     def operation(self, operation_id: str) -> Operation | None:
         assert operation_id
