@@ -34,6 +34,7 @@ Kind = Literal["hello", "message", "probe"]
 Shape = TypeVar("Shape")
 
 InstanceId = Annotated[str, Field(pattern=INSTANCE_ID)]
+WallTime = Annotated[float, Field(ge=0, le=253e9)]  # seconds since 1970, to the year 9987
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Hello:
     facts: NodeFacts | None  # None until the first survey
     online: tuple[str, ...]  # names this node's Pacemaker counts as online
     # fencing proven from here: member's instance id -> how, and when (seconds since 1970)
-    proofs: dict[str, tuple[str, float]]
+    proofs: dict[str, tuple[str, WallTime]]
     holds: tuple[str, ...]  # floating addresses this node's kernel has
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
 

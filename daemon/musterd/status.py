@@ -218,13 +218,19 @@ def _kernel_view(k: Knowledge, address: str) -> str:
     return ", ".join(sorted(set(holders)))
 
 
+def _is_told_as_reason(k: Knowledge, topic: str) -> bool:
+    """Tell whether `outlook` already speaks of this trouble."""
+    known = k.formed or (topic == "token" and k.trusted)
+    return topic in _TOLD_AS_REASON and not known
+
+
 def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
     found = [
         FindingStatus(
             Severity.ERROR if trouble.fatal else Severity.WARNING, trouble.sentence, trouble.cure
         )
         for topic, trouble in sorted(k.troubles.items())
-        if topic not in _TOLD_AS_REASON and not topic.startswith("greet:")
+        if not topic.startswith("greet:") and not _is_told_as_reason(k, topic)
     ]
     if not k.formed:
         found += [

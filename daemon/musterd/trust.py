@@ -138,17 +138,17 @@ def peer_id(alternative_names: Iterable[tuple[str, str]], cluster: str) -> str:
     Raises:
         PeerError: it does not name exactly one node of our cluster.
     """
-    names = tuple(alternative_names)
-    uris = [name for kind, name in names if kind == "URI"]
+    names = sorted(alternative_names)
     pattern = rf"musterd://{re.escape(cluster)}/({INSTANCE_ID.strip('^$')})"
-    match = re.fullmatch(pattern, uris[0], re.ASCII) if len(uris) == 1 else None
-    if match is None or any(kind == "DNS" and name != match[1] for kind, name in names):
-        raise PeerError(
-            "a peer's certificate does not name one node of this cluster",
-            rejected=True,
-            why=f"{len(uris)} cluster names in it",
-        )
-    return match[1]
+    for kind, name in names:
+        match = re.fullmatch(pattern, name, re.ASCII) if kind == "URI" else None
+        if match is not None and names == [("DNS", match[1]), ("URI", name)]:
+            return match[1]
+    raise PeerError(
+        "a peer's certificate does not name one node of this cluster",
+        rejected=True,
+        why=f"{len(names)} names in it; there must be the instance id and its URI, nothing else",
+    )
 
 
 def cluster_keys(token: Token, seed: str, uuid: str) -> ClusterKeys:

@@ -103,13 +103,16 @@ def test_peer_id_is_read_from_the_one_uri() -> None:
     [
         (),
         (("DNS", OWN),),
+        (("URI", f"musterd://db/{OWN}"),),
+        (("DNS", OWN), ("DNS", OWN), ("URI", f"musterd://db/{OWN}")),
+        (("DNS", OWN), ("IP Address", "10.0.0.1"), ("URI", f"musterd://db/{OWN}")),
         (("URI", f"musterd://db/{OWN}"), ("URI", "musterd://db/i-0123456789abcdef1")),
         (("URI", f"musterd://db/{OWN}"), ("URI", f"musterd://db/{OWN}")),
-        (("URI", f"musterd://web/{OWN}"),),
-        (("URI", f"musterd://db/{OWN}/more"),),
-        (("URI", f"musterd://db/{OWN}\n"),),
-        (("URI", "musterd://db/i-01"),),
-        (("URI", f"https://db/{OWN}"),),
+        (("DNS", OWN), ("URI", f"musterd://web/{OWN}")),
+        (("DNS", OWN), ("URI", f"musterd://db/{OWN}/more")),
+        (("DNS", OWN), ("URI", f"musterd://db/{OWN}\n")),
+        (("DNS", "i-01"), ("URI", "musterd://db/i-01")),
+        (("DNS", OWN), ("URI", f"https://db/{OWN}")),
         (("URI", f"musterd://db/{OWN}"), ("DNS", "i-0123456789abcdef1")),
     ],
 )
@@ -121,7 +124,7 @@ def test_peer_id_refuses_everything_else(names: tuple[tuple[str, str], ...]) -> 
 
 def test_a_cluster_name_is_no_pattern() -> None:
     with pytest.raises(PeerError):
-        trust.peer_id((("URI", f"musterd://dxb/{OWN}"),), "d.b")
+        trust.peer_id((("DNS", OWN), ("URI", f"musterd://dxb/{OWN}")), "d.b")
 
 
 def test_cluster_keys_depend_on_token_seed_and_uuid() -> None:

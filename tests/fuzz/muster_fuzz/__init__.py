@@ -1,0 +1,1 @@
+"""Random input against every door of muster, in numbers: `make fuzz`."""
