@@ -142,7 +142,7 @@ def _compose(stack: AsyncExitStack) -> Engine:
     world = World(clock, random, FileStore(), peers, cluster, _Written(StatusFile()))
     late.engine = engine = Engine(world, Actions(reach))
     application = peer_application(engine, refusals)
-    late.listener = PeerListener(application, crowded=refusals.crowded)
+    late.listener = PeerListener(application, refusals)
     stack.push_async_callback(late.listener.close)
     return engine
 

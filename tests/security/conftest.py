@@ -13,7 +13,7 @@ from musterd.adapters.random import SystemRandom
 from musterd.adapters.tls import Tls
 from musterd.api.access import Refusals
 from musterd.api.peer import peer_application
-from musterd.api.serve import PeerListener
+from musterd.api.serve import PEER_LIMITS, Limits, PeerListener
 from musterd.election.types import Message
 from musterd.model import Contact, Phase
 from musterd.peer_wire import Hello, Probe, Probed
@@ -59,6 +59,11 @@ class Door:
     hellos: list[Hello] = field(default_factory=list)
     messages: list[tuple[str, Message]] = field(default_factory=list)
     probes: list[tuple[str, str]] = field(default_factory=list)
+
+    @staticmethod
+    def hello_of_caller() -> Hello:
+        """Return what the member that calls says of itself."""
+        return hello_of(CALLER)
 
     def cluster_name(self) -> str:
         return self.cluster
@@ -118,15 +123,18 @@ MakeCaller = Callable[..., Awaitable[HttpPeers]]
 
 @pytest.fixture
 async def open_port() -> AsyncIterator[OpenPort]:
-    """Open peer ports on loopback; `OpenPort` takes token, cluster and own id."""
+    """Open peer ports on loopback; `OpenPort` takes token, cluster, own id and limits."""
     ports: list[Port] = []
 
     async def open_one(
-        token: trust.Token = TOKEN, cluster: str = "db", own_id: str = SERVER
+        token: trust.Token = TOKEN,
+        cluster: str = "db",
+        own_id: str = SERVER,
+        limits: Limits = PEER_LIMITS,
     ) -> Port:
         door, refusals = Door(own=own_id, cluster=cluster), RecordedRefusals()
         listener = PeerListener(
-            peer_application(door, refusals), crowded=refusals.crowded, host="127.0.0.1", port=0
+            peer_application(door, refusals), refusals, host="127.0.0.1", port=0, limits=limits
         )
         doubts: list[None] = []
         tls = Tls(refusals.handshake, lambda: doubts.append(None))

@@ -137,6 +137,12 @@ GOOD = peer_wire.encode(ENVELOPE)
         GOOD.replace(b'"v":1', b'"v":2'),
         GOOD.replace(b'"v":1', b'"v":1,"more":1'),
         GOOD.replace(b'"roster_age":1.5', b'"roster_age":NaN'),
+        GOOD.replace(b'"roster_age":1.5', b'"roster_age":1e999'),
+        GOOD.replace(b'"roster_age":1.5', b'"roster_age":-1'),
+        GOOD.replace(b'"proofs":{}', b'"proofs":{"x":["real",1e300]}'),
+        GOOD.replace(b'"term":0', b'"term":9007199254740992'),
+        GOOD.replace(b'"term":0', b'"term":' + b"9" * 4000),
+        GOOD.replace(b'"v":1', b'"v":' + b"[" * 5000),
         GOOD.replace(b'"zone":', b'"zzone":'),
         GOOD.replace(b'"phase":"electing"', b'"phase":"dreaming"'),
         GOOD.replace(b'"type":"hello"', b'"type":"message"'),
@@ -146,6 +152,16 @@ async def test_what_is_not_the_protocol_is_refused(open_port: "OpenPort", conten
     port = await open_port()
     assert await post(port, content) == (400, "malformed")
     assert port.door.hellos == []
+
+
+DECREE = {
+    "uuid": "ab" * 16,
+    "members": [{"instance_id": m.instance_id, "name": m.name, "address": m.address}
+                for m in FOUNDERS],
+    "spec_digest": "d",
+    "seed": "cd" * 32,
+}  # fmt: skip
+HELD = {"term": 2, "decree": DECREE}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +174,11 @@ async def test_what_is_not_the_protocol_is_refused(open_port: "OpenPort", conten
         {"lead": {"term": "3"}},
         {"lead": {"term": 4}},
         {"vote_request": {"term": 3}},
+        {"vote_reply": {"term": 3, "granted": True, "accepted": HELD | {"term": -1}, "reason": ""}},
+        {"propose": {"term": 3, "decree": DECREE | {"seed": "xy" * 32}, "read_all": True}},
+        {"propose": {"term": 3, "decree": DECREE | {"uuid": "\u00e4" * 32}, "read_all": True}},
+        {"propose": {"term": 3, "decree": DECREE | {"members": []}, "read_all": True}},
+        {"decided": {"term": 3, "decree": DECREE | {"spec_digest": "d" * 9999}}},
     ],
 )
 async def test_a_message_is_one_known_word_said_exactly(

@@ -30,18 +30,18 @@ class Tls:
     """Holds this node's credentials from the moment the token is known.
 
     Args:
-        refused: hears why a handshake failed on the listening side, in the context of that
-            connection; asyncio itself drops the reason.
+        judged: hears that a handshake on the listening side is over, and why where it failed
+            (asyncio drops the reason); called in the context of that connection.
         doubted: hears that a handshake failed, on either side, because one of the two does not
             know the other's authority: the token may have been changed.
     """
 
     def __init__(
         self,
-        refused: Callable[[ssl.SSLError], None] = lambda _error: None,
+        judged: Callable[[ssl.SSLError | None], None] = lambda _error: None,
         doubted: Callable[[], None] = lambda: None,
     ) -> None:
-        self._refused = refused
+        self._judged = judged
         self._doubted = doubted
         self._trusted: tuple[Token, ...] = ()
         self._made_of: tuple[object, ...] = ()
@@ -78,7 +78,7 @@ class Tls:
             return self._credentials, False
         minted = await mint(token, trusted, cluster, own_id, now)
         server = _context(ssl.PROTOCOL_TLS_SERVER)
-        server.sslobject_class = _reporting(self._refused, self._doubted)
+        server.sslobject_class = _reporting(self._judged, self._doubted)
         # A resumed session would outlive the exchange of the token.
         server.num_tickets = 0
         client = _context(ssl.PROTOCOL_TLS_CLIENT)
@@ -139,10 +139,10 @@ def _present(context: ssl.SSLContext, leaf: str) -> None:
 
 
 def _reporting(
-    refused: Callable[[ssl.SSLError], None], doubted: Callable[[], None]
+    judged: Callable[[ssl.SSLError | None], None], doubted: Callable[[], None]
 ) -> type[ssl.SSLObject]:
     class ReportingObject(ssl.SSLObject):
-        """An SSLObject that tells why its handshake failed (SSLContext.sslobject_class)."""
+        """An SSLObject that tells how its handshake ended (SSLContext.sslobject_class)."""
 
         def do_handshake(self) -> None:
             try:
@@ -150,10 +150,11 @@ def _reporting(
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise  # not over yet
             except ssl.SSLError as error:
-                refused(error)
+                judged(error)
                 if _strangers(error):
                     doubted()
                 raise
+            judged(None)
 
     return ReportingObject
 

@@ -35,8 +35,17 @@ _HANDSHAKES = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS",
 }
 
-# The address a connection comes from, known to all that runs for it from its first byte on.
-CALLS_FROM: ContextVar[str] = ContextVar("calls_from", default="an unknown address")
+
+@dataclass
+class Call:
+    """One connection to the peer port: where from, and whether its handshake came to an end."""
+
+    address: str
+    judged: bool = False
+
+
+# Known to all that runs for a connection, from before its first byte.
+CALL: ContextVar[Call] = ContextVar("call")
 
 log = structlog.get_logger("musterd.access")
 
@@ -74,15 +83,27 @@ class Refusals:
         self._told: dict[tuple[str, str], float] = {}
         self._untold = 0
 
-    def handshake(self, error: ssl.SSLError) -> None:
-        """Tell why a TLS handshake on the peer port failed; runs inside that connection's task."""
+    def handshake(self, error: ssl.SSLError | None) -> None:
+        """Tell why a TLS handshake on the peer port failed, if it did.
+
+        Runs in the context of that connection.
+        """
+        call = CALL.get()
+        call.judged = True
+        if error is None:
+            return
         reason = error.reason or type(error).__name__
         why = _HANDSHAKES.get(reason, reason.lower().replace("_", " "))
         if isinstance(error, ssl.SSLCertVerificationError):
             why = f"its certificate is not accepted: {error.verify_message}"
             if error.verify_code in trust.UNKNOWN_AUTHORITY:
                 why = "its certificate was made with another token, or for another cluster"
-        self.tell(f"a TLS handshake with {CALLS_FROM.get()} failed", why)
+        self.tell(f"a TLS handshake with {call.address} failed", why)
+
+    def unfinished(self, address: str) -> None:
+        """Tell who came and went, or came and said nothing, before TLS could judge."""
+        why = "it said nothing for too long, or it left: perhaps it does not accept our certificate"
+        self.tell(f"{address} did not finish a TLS handshake", why)
 
     def crowded(self, address: str) -> None:
         """Tell who opened more connections than one address may have."""

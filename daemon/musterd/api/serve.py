@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from musterd.api.access import CALLS_FROM
+from musterd.api.access import CALL, Call, Refusals
 from musterd.peer_wire import PORT
 
 HANDSHAKE_SECONDS = 5.0  # asyncio's own limit is 60
@@ -48,7 +48,7 @@ class _Living:
     """One accepted connection: where it came from, and when it must be over (loop time)."""
 
     connection: socket.socket
-    source: str
+    call: Call
     due: float | None
 
 
@@ -62,7 +62,8 @@ class LimitedListener(socket.socket):
     Args:
         limits: for all connections, and for those of one address.
         ends_oldest: which to end when there is one too many: the oldest, else the newest.
-        crowded: hears the address whose connection was ended for that.
+        refusals: hears whose connection was ended for that, and who never finished a handshake;
+            None where there is no handshake.
         family: of a new socket.
         fileno: of a socket that exists, instead.
     """
@@ -72,14 +73,14 @@ class LimitedListener(socket.socket):
         limits: "Limits",
         *,
         ends_oldest: bool,
-        crowded: Callable[[str], None] = lambda _source: None,
+        refusals: Refusals | None = None,
         family: int = -1,
         fileno: int | None = None,
     ) -> None:
         super().__init__(family, socket.SOCK_STREAM if fileno is None else -1, fileno=fileno)
         self._limits = limits
         self._ends_oldest = ends_oldest
-        self._crowded = crowded
+        self._refusals = refusals
         self._living: list[_Living] = []
         self._sweeping = False
 
@@ -88,7 +89,7 @@ class LimitedListener(socket.socket):
         heir = LimitedListener(
             self._limits,
             ends_oldest=self._ends_oldest,
-            crowded=self._crowded,
+            refusals=self._refusals,
             fileno=os.dup(self.fileno()),
         )
         heir.setblocking(False)
@@ -99,13 +100,13 @@ class LimitedListener(socket.socket):
         """Accept a connection and, where that is one too many, end one."""
         connection, address = super().accept()
         source = str(address[0]) if isinstance(address, tuple) else ""
-        # The task that asyncio makes of this connection, and its handshake, inherit the name.
-        CALLS_FROM.set(source)
+        # The task that asyncio makes of this connection, and its handshake, inherit this.
+        CALL.set(call := Call(source))
         loop = asyncio.get_running_loop()
         seconds = self._limits.seconds
         due = None if seconds is None else loop.time() + seconds
         self._forget_closed()
-        self._living.append(_Living(connection, source, due))
+        self._living.append(_Living(connection, call, due))
         self._make_room(source)
         if seconds is not None and not self._sweeping:
             self._sweeping = True
@@ -113,21 +114,26 @@ class LimitedListener(socket.socket):
         return connection, address
 
     def _forget_closed(self) -> None:
-        # Whoever closes a connection leaves its object without a descriptor. In place: heirs share.
+        # Whoever closes a connection leaves its object without a descriptor.
+        for each in self._living:
+            if each.connection.fileno() < 0 and not each.call.judged and self._refusals is not None:
+                self._refusals.unfinished(each.call.address)
+        # In place: heirs share.
         self._living[:] = [each for each in self._living if each.connection.fileno() >= 0]
 
     def _make_room(self, source: str) -> None:
-        counts = Counter(each.source for each in self._living)
+        counts = Counter(each.call.address for each in self._living)
         if counts[source] <= self._limits.of_one_address:
             if len(self._living) <= self._limits.connections:
                 return
             # Of several who crowd together, the one with the most.
             source = counts.most_common(1)[0][0]
-        of_source = [each for each in self._living if each.source == source]
+        of_source = [each for each in self._living if each.call.address == source]
         victim = of_source[0 if self._ends_oldest else -1]
         self._living.remove(victim)
         _end(victim.connection)
-        self._crowded(source)
+        if self._refusals is not None:
+            self._refusals.crowded(source)
 
     def _sweep(self) -> None:
         """End what has lived too long; one timer for all, however many come."""
@@ -157,7 +163,7 @@ class PeerListener:
 
     Args:
         application: from `peer_application`.
-        crowded: hears the address of whoever opened too many connections.
+        refusals: hears of those who came no further than the connection.
         host: address to bind; every one by default, because a node's own may change its interface.
         port: TCP port; 0 for any (tests).
         limits: of its connections.
@@ -166,14 +172,14 @@ class PeerListener:
     def __init__(
         self,
         application: web.Application,
+        refusals: Refusals,
         *,
-        crowded: Callable[[str], None] = lambda _source: None,
         host: str = "0.0.0.0",  # noqa: S104 who may speak is decided by TLS and membership
         port: int = PORT,
         limits: Limits = PEER_LIMITS,
     ) -> None:
         self._application = application
-        self._crowded = crowded
+        self._refusals = refusals
         self._limits = limits
         self._host = host
         self._wanted_port = port
@@ -214,7 +220,7 @@ class PeerListener:
 
     def _bound(self) -> LimitedListener:
         listener = LimitedListener(
-            self._limits, ends_oldest=True, crowded=self._crowded, family=socket.AF_INET
+            self._limits, ends_oldest=True, refusals=self._refusals, family=socket.AF_INET
         )
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

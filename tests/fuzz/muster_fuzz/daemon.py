@@ -242,9 +242,7 @@ async def whole_daemon(folder: Path, around: Surroundings) -> AsyncIterator[Daem
         task.add_done_callback(telling.discard)
 
     engine = Engine(World(clock, random, FileStore(record), peers, around, publish), Actions(reach))
-    listener = PeerListener(
-        peer_application(engine, refusals), crowded=refusals.crowded, host="127.0.0.1", port=0
-    )
+    listener = PeerListener(peer_application(engine, refusals), refusals, host="127.0.0.1", port=0)
     held.append(Daemon(engine, around, clock, listener, record, published))
     running = asyncio.create_task(engine.run())
     try:
