@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from muster_fuzz.daemon import mint_here
 from musterd import trust
+from musterd.adapters import tls
 from musterd.adapters.clock import SystemClock
 from musterd.adapters.peers import HttpPeers
 from musterd.adapters.random import SystemRandom
@@ -121,6 +123,11 @@ OpenPort = Callable[..., Awaitable[Port]]
 MakeCaller = Callable[..., Awaitable[HttpPeers]]
 
 
+@pytest.fixture(autouse=True)
+def _minting_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "mint", mint_here)
+
+
 @pytest.fixture
 async def open_port() -> AsyncIterator[OpenPort]:
     """Open peer ports on loopback; `OpenPort` takes token, cluster, own id and limits."""
@@ -137,10 +144,10 @@ async def open_port() -> AsyncIterator[OpenPort]:
             peer_application(door, refusals), refusals, host="127.0.0.1", port=0, limits=limits
         )
         doubts: list[None] = []
-        tls = Tls(refusals.handshake, lambda: doubts.append(None))
-        peers = HttpPeers(tls, SystemClock(), SystemRandom(), listener.listen)
+        trusting = Tls(refusals.handshake, lambda: doubts.append(None))
+        peers = HttpPeers(trusting, SystemClock(), SystemRandom(), listener.listen)
         await peers.open(token.text(), cluster, own_id)
-        ports.append(Port(door, refusals, listener, peers, tls, doubts))
+        ports.append(Port(door, refusals, listener, peers, trusting, doubts))
         return ports[-1]
 
     yield open_one

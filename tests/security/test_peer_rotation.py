@@ -54,30 +54,31 @@ async def call(port: "Port", member: Credentials) -> bool:
 
 
 async def test_no_call_fails_while_both_are_trusted(open_port: "OpenPort") -> None:
-    """Calls come all the time, while the node goes through every step of the exchange."""
+    """Calls come all the time, while the node goes from one token to the other and back."""
     port = await open_port(token=OLD)
     number = port.listener.port
-    old, both, new = await member_of(OLD), await member_of(OLD, NEW), await member_of(NEW, OLD)
+    late = await member_of(OLD)  # has not heard of the new one yet
+    await turn(port, OLD, NEW)
+    assert await call(port, late)
+    members = await member_of(OLD, NEW), await member_of(NEW, OLD)
     calls: list[bool] = []
-    callers = [old]
+    one_more, over = asyncio.Semaphore(0), asyncio.Event()
 
     async def keep_calling() -> None:
-        while True:
-            for member in tuple(callers):
+        while not over.is_set():
+            for member in members:
                 calls.append(await call(port, member))
+                one_more.release()
 
-    calling = [asyncio.create_task(keep_calling()) for _ in range(3)]
-    await turn(port, OLD, NEW)
-    callers[:] = [old, both, new]
-    await turn(port, NEW, OLD)
-    callers[:] = [both, new]
-    for _ in range(20):  # the exchange itself, again and again
-        await turn(port, OLD, NEW)
+    calling = [asyncio.create_task(keep_calling()) for _ in range(4)]
+    for _ in range(20):
         await turn(port, NEW, OLD)
-    for task in calling:
-        task.cancel()
-    await asyncio.gather(*calling, return_exceptions=True)
-    assert len(calls) > 20
+        await one_more.acquire()
+        await turn(port, OLD, NEW)
+        await one_more.acquire()
+    over.set()
+    await asyncio.gather(*calling)
+    assert len(calls) >= 40
     assert all(calls)
     assert port.listener.port == number
 

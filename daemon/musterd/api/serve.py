@@ -199,7 +199,7 @@ class PeerListener:
         if self._runner is None:
             self._runner = _runner(self._application)
             await self._runner.setup()
-        before = self._server
+        before = self._server, self._listener
         listener = self._bound() if self._listener is None else self._listener.heir()
         try:
             self._server = await asyncio.get_running_loop().create_server(
@@ -214,8 +214,7 @@ class PeerListener:
             listener.close()
             raise
         self._listener = listener
-        if before is not None:
-            before.close()
+        await _stop(*before)
         self.port = listener.getsockname()[1]
 
     def _bound(self) -> LimitedListener:
@@ -232,12 +231,23 @@ class PeerListener:
 
     async def close(self) -> None:
         """Close the port and end its connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = self._listener = None
+        before = self._server, self._listener
+        self._server = self._listener = None
+        await _stop(*before)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+async def _stop(server: asyncio.Server | None, listener: LimitedListener | None) -> None:
+    """Stop accepting; connections live on."""
+    if server is None or listener is None:
+        return
+    asyncio.get_running_loop().remove_reader(listener)
+    # What was accepted last is handed to the server in the loop's next turn, and a closed server
+    # would drop it.
+    await asyncio.sleep(0)
+    server.close()
 
 
 async def serve_control(application: web.Application, listener: socket.socket) -> web.AppRunner:

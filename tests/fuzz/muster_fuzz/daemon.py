@@ -4,15 +4,18 @@ Its peers are played by the tests, which hold certificates as members do.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
 from muster.api import Status
-from musterd import trust
+from musterd import certificates, trust
 from musterd.actions import Actions, Reach
 from musterd.adapters.clock import SystemClock
+from musterd.adapters.mint import Minted
 from musterd.adapters.peers import HttpPeers
 from musterd.adapters.random import SystemRandom
 from musterd.adapters.store import FileStore
@@ -252,6 +255,16 @@ async def whole_daemon(folder: Path, around: Surroundings) -> AsyncIterator[Daem
         await asyncio.gather(running, return_exceptions=True)
         await peers.close()
         await listener.close()
+
+
+async def mint_here(
+    issue: trust.Token, trusted: Iterable[trust.Token], cluster: str, own_id: str, now: float
+) -> Minted:
+    """Mint as `adapters.mint` does, but in this process: children would take most of the time."""
+    issuer = certificates.authority(issue, cluster)
+    believed = [certificates.authority(token, cluster).pem() for token in trusted]
+    own = certificates.leaf(issuer, own_id, generate_private_key(SECP256R1()), now)
+    return Minted(issuer.name(), "".join(believed), own.pem())
 
 
 def another(uuid: str) -> Decree:
