@@ -81,8 +81,8 @@ class Probed:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     tcp: dict[str, Contact]  # port -> what became of its attempt
     heard: bool | None  # whether the datagram came; None when its port is taken
-    asked_at: float  # its wall clock when the request came, seconds since 1970
-    answered_at: float  # and when it answered
+    asked_at: WallTime  # its wall clock when the request came, seconds since 1970
+    answered_at: WallTime  # and when it answered
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ from musterd.errors import SecretError
 from musterd.helper_wire import Done, Params, ProbeResult, Tags
 from musterd.model import (
     ClusterState,
+    Contact,
     CorosyncConfig,
     Decree,
+    GroupRule,
     Instance,
     InstanceState,
     Member,
@@ -62,9 +64,22 @@ def decree(uuid: str = "ab" * 16) -> Decree:
 
 def facts(own_id: str, corosync: CorosyncConfig = CorosyncConfig.ABSENT) -> NodeFacts:
     """Return what a node that is ready for a founding says of itself."""
-    flags = dict.fromkeys(("cib", "laid", "trusted", "enabled", "running", "built"), False)
     return NodeFacts(
-        own_id, NAMES[own_id], {}, (), corosync, "'theirs'", "", "", prepared=True, **flags
+        instance_id=own_id,
+        name=NAMES[own_id],
+        versions={},
+        missing=(),
+        corosync=corosync,
+        corosync_detail="'theirs'",
+        corosync_digest="",
+        keys_digest="",
+        cib=False,
+        prepared=True,
+        laid=False,
+        trusted=False,
+        enabled=False,
+        running=False,
+        built=False,
     )
 
 
@@ -141,6 +156,27 @@ class Surroundings:
         return {}
 
     async def may_fence(self, _instance_id: str) -> None:
+        return
+
+    async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
+        every = await self.instances("muster:cluster", "db")
+        return tuple(each for each in every if each.instance_id in instance_ids)
+
+    async def group_rules(self, _group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
+        return {}
+
+    async def rehearse(self, _action: str, _about: str, _instance_id: str = "") -> None:
+        return
+
+    async def connect(self, _address: str, _port: int) -> Contact:
+        return Contact.OPEN
+
+    async def exchange(
+        self, _nonce: str, _own_address: str, _peer_address: str, _seconds: float
+    ) -> bool | None:
+        return True
+
+    def close(self) -> None:
         return
 
     async def token(self) -> str:
@@ -230,6 +266,8 @@ async def whole_daemon(folder: Path, around: Surroundings) -> AsyncIterator[Daem
         peers=peers,
         helper=around,
         cluster=around,
+        network=around,
+        random=random,
         load=lambda _tags: settings(),
         host_name=lambda: NAMES[OWN],
     )
