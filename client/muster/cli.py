@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
     "doctor": ("muster.commands.doctor", "what stands in the cluster's way, cause and cure"),
     "events": ("muster.commands.events", "what happened on this node, and what happens"),
+    "timeline": ("muster.commands.timeline", "how the cluster came to be, from boot to formed"),
     "metrics": ("muster.commands.metrics", "numbers for Prometheus"),
     "config": ("muster.commands.config", "the effective spec, and where each value came from"),
     "seal": ("muster.commands.seal", "make a node forget who it is, before an image of it"),

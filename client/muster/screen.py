@@ -163,6 +163,10 @@ class Screen:
                 self.lines.append(lead + piece)
                 lead = " " * indent
 
+    def sentence(self, words: str, paint: str = "") -> None:
+        """Add a sentence."""
+        self.lines += [self.paint(piece, paint) for piece in self._wrap(words, 0)]
+
     def remark(self, words: str) -> None:
         """Add an indented sentence."""
         for piece in self._wrap(words, len(GAP)):

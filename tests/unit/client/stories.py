@@ -6,11 +6,16 @@ START = 1_767_225_850.25  # 2026-01-01T00:04:10.25Z: when this node's musterd st
 OTHERS = {"ip-10-0-0-12": "i-0123456789abcde2f", "ip-10-0-0-13": "i-0123456789abcde3f"}
 
 
-def event(seconds: float, kind: str, phase: str, message: str, **fields: str) -> Document:
-    """Return an event; `at` is cut to whole seconds, as musterd does."""
+def stamp(seconds: float) -> str:
+    """Return a time after musterd's start, cut to whole seconds, as musterd does."""
     minute, second = divmod(int(START % 3600 + seconds), 60)
+    return f"2026-01-01T00:{minute:02}:{second:02}Z"
+
+
+def event(seconds: float, kind: str, phase: str, message: str, **fields: str) -> Document:
+    """Return an event."""
     return {
-        "at": f"2026-01-01T00:{minute:02}:{second:02}Z",
+        "at": stamp(seconds),
         "kind": kind,
         "message": message,
         "phase": phase,
@@ -94,3 +99,8 @@ def founding() -> list[Document]:
 def until(seconds: float) -> list[Document]:
     """Return the events up to a moment of the founding."""
     return [told for told in founding() if float(str(told["seconds"])) <= seconds]
+
+
+def later(seconds: float) -> list[Document]:
+    """Return the events of a musterd that started later and did the same."""
+    return [{**told, "at": stamp(float(str(told["seconds"])) + seconds)} for told in founding()]

@@ -1,0 +1,1 @@
+"""The picture from boot to formed, over all nodes: text for a terminal, SVG for a browser."""
