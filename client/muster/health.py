@@ -33,7 +33,7 @@ def cluster(document: Document) -> list[Wrong]:
     if not flag(part(document, "cluster"), "quorate"):
         cure = "sudo corosync-quorumtool -s"
         found.append((ERROR, "the cluster is not quorate: nothing runs without quorum", cure))
-    found += [_offline(node) for node in rows(document, "nodes") if not flag(node, "online")]
+    found += [_offline(node) for node in members(document) if not flag(node, "online")]
     found += [
         _torn(address, document)
         for address in rows(document, "addresses")
@@ -45,6 +45,16 @@ def cluster(document: Document) -> list[Wrong]:
         if text(resource, "state") != "Started"
     ]
     return found + _unfenced(document)
+
+
+def members(document: Document) -> list[Document]:
+    """Return the nodes of the cluster; others have the tag only, and wait to join.
+
+    The fencing map names the members; before there is one, all who are there are meant.
+    """
+    nodes = rows(document, "nodes")
+    known = set(part(part(document, "fencing"), "map").values())
+    return [node for node in nodes if not known or text(node, "instance_id") in known]
 
 
 def _offline(node: Document) -> Wrong:

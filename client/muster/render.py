@@ -122,8 +122,11 @@ def _known(document: Document) -> list[str]:
     size = int(number(cluster, "size"))
     if not text(cluster, "uuid"):
         return [f"{size} nodes wanted, {len(nodes)} there"] if size and nodes else []
-    online = sum(flag(node, "online") for node in nodes)
-    known = [f"{online} of {len(nodes)} nodes online"]
+    members = health.members(document)
+    online = sum(flag(node, "online") for node in members)
+    known = [f"{online} of {len(members)} nodes online"]
+    if len(nodes) > len(members):
+        known.append(f"{len(nodes) - len(members)} more with the tag")
     if flag(cluster, "quorate"):
         known.append("quorate")
     elif text(document, "phase") == "formed":

@@ -181,6 +181,15 @@ def test_each_lack_of_health_is_named(status: api.Status, sentence: str) -> None
     assert wait.unhealthy(wire(status)) == [sentence]
 
 
+def test_an_instance_that_waits_outside_does_not_make_a_cluster_unhealthy() -> None:
+    status = formed()
+    outside = replace(
+        status.nodes[0], instance_id="i-0123456789abcdeff", name="ip-10-0-0-14", online=False
+    )
+    status = replace(status, nodes=(*status.nodes, outside))
+    assert wait.unhealthy(wire(status)) == []
+
+
 def test_a_warning_does_not_make_a_cluster_unhealthy() -> None:
     status = replace(formed(), findings=(api.FindingStatus("warning", "tags are off", ""),))
     assert wait.unhealthy(wire(status)) == []
