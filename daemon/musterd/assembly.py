@@ -12,6 +12,7 @@ from musterd.model import (
     ClusterState,
     CorosyncConfig,
     Decree,
+    Member,
     NodeFacts,
     Plan,
     ResourceState,
@@ -122,8 +123,26 @@ def configured(cluster: ClusterState | None, wanted: tuple[str, ...]) -> bool:
     return set(wanted) <= {resource.id for resource in cluster.resources}
 
 
-def settled(cluster: ClusterState | None, wanted: tuple[str, ...]) -> str:
-    """Return what the cluster still has to do, "" when everything wanted is started."""
+def terminated(
+    decree: Decree, cluster: ClusterState | None, gone: frozenset[str]
+) -> tuple[Member, ...]:
+    """Return the members that Pacemaker counts as offline and EC2 as terminated.
+
+    Pacemaker starts no resource before it has fenced a member it has never seen, and an agent
+    cannot fence what EC2 has terminated (fence_aws knows "running" and "stopped" only).
+    """
+    offline = cluster.offline if cluster is not None else ()
+    return tuple(m for m in decree.members if m.instance_id in gone and m.name in offline)
+
+
+def settled(cluster: ClusterState | None, wanted: tuple[str, ...], *, started: bool = True) -> str:
+    """Return what the cluster still has to do, "" when everything wanted is started.
+
+    Args:
+        cluster: what Pacemaker says.
+        wanted: resource ids.
+        started: False where it is enough that Pacemaker has them.
+    """
     if cluster is None:
         return "Pacemaker to answer"
     if not cluster.quorate:
@@ -135,6 +154,8 @@ def settled(cluster: ClusterState | None, wanted: tuple[str, ...]) -> str:
     absent = [name for name in wanted if name not in states]
     if absent:
         return f"the configuration of {', '.join(absent)}"
+    if not started:
+        return ""
     late = [name for name in wanted if states[name] is not ResourceState.STARTED]
     return f"{', '.join(late)} to start" if late else ""
 
@@ -180,5 +201,6 @@ def _settled(now: Founding, decree: Decree) -> Plan:
     name = next((m.name for m in decree.members if m.instance_id == now.own_id), "")
     if now.cluster is not None and name not in now.cluster.online:
         return Plan(waiting_for="this node to come online in Pacemaker")
-    waiting = settled(now.cluster, now.wanted)
-    return Plan(waiting_for=waiting)
+    # What waits for the fence of a terminated founder is the formed cluster's to see to.
+    started = not terminated(decree, now.cluster, now.gone)
+    return Plan(waiting_for=settled(now.cluster, now.wanted, started=started))

@@ -3,7 +3,7 @@
 from musterd import assembly, course
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere, refusal
 from musterd.knowledge import Knowledge, Outlook
-from musterd.model import Phase, Plan
+from musterd.model import Member, Phase, Plan
 from musterd.spec import Proof
 
 SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have been heard of
@@ -124,9 +124,23 @@ def _formed(k: Knowledge, now: float) -> Outlook:
             "type `corosync-quorumtool -s`, and look at the nodes that are offline",
         )
     down = ", ".join(k.cluster.offline)
+    lost = _terminated(k)
+    if lost:
+        told = ", ".join(f"{member.name} ({member.instance_id})" for member in lost)
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed; offline: {down}; terminated: {told}",
+            f"type `pcs stonith confirm {lost[0].name}`: no fence agent can tell Pacemaker that"
+            " it is off",
+        )
     if down:
         return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
     return Outlook(Phase.FORMED, f"{name} is formed and quorate, every member is online", "")
+
+
+def _terminated(k: Knowledge) -> tuple[Member, ...]:
+    decree = course.decree_of(k)
+    return assembly.terminated(decree, k.cluster, k.candidates.gone) if decree else ()
 
 
 def unverified(k: Knowledge, now: float) -> str:
@@ -149,7 +163,8 @@ def unverified(k: Knowledge, now: float) -> str:
             return f"{member.name} to prove that it can fence the others"
         if not (hello.facts.trusted and hello.facts.enabled):
             return f"{member.name} to finish its part ({hello.reason})"
-    return _unreached(k, now)
+    lost = assembly.terminated(decree, k.cluster, k.candidates.gone)
+    return "" if lost else _unreached(k, now)
 
 
 def _unreached(k: Knowledge, now: float) -> str:

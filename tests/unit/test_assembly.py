@@ -188,6 +188,15 @@ def test_lost_quorum_names_who_is_offline() -> None:
     assert settled(lonely, WANTED) == f"quorum ({NAMES[1]}, {NAMES[2]} offline)"
 
 
+def test_resources_that_wait_for_the_fence_of_a_terminated_founder_are_not_waited_for() -> None:
+    two = replace(cluster(*NAMES[:2], started=False), offline=NAMES[2:3])
+    waiting = founding(RUNNING, cluster=two, conductor=True)
+    assert next_step(waiting).waiting_for == "fence-web to start"
+    assert next_step(replace(waiting, gone=frozenset(IDS[2:3]))) == Plan()
+    unpushed = replace(waiting, cluster=replace(two, resources=()), gone=frozenset(IDS[2:3]))
+    assert next_step(unpushed) != Plan()
+
+
 def test_what_is_not_started_is_named() -> None:
     assert settled(cluster(*NAMES[:3], started=False), WANTED) == "fence-web to start"
     assert settled(None, WANTED) == "Pacemaker to answer"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -22,6 +23,8 @@ from musterd.election.types import Durable, Role
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Candidates, CorosyncConfig, Phase
 from musterd.outlook import may_say_formed, outlook, unverified
+from musterd.resources import wanted_ids
+from musterd.spec import Address
 
 DECIDED = Durable(1, IDS[0], None, decree())
 
@@ -240,6 +243,21 @@ def test_a_member_that_is_terminated_needs_no_proof_that_it_can_be_fenced() -> N
     assert unverified(k, NOW) == ""
 
 
+def test_no_address_is_reached_while_pacemaker_waits_for_the_fence_of_the_terminated() -> None:
+    k = done()
+    assert k.settings is not None
+    wants = replace(k.settings.spec, address=(Address(IPv4Address("10.0.0.100")),))
+    k.settings, k.cluster = replace(k.settings, spec=wants), cluster(*NAMES[:2], started=False)
+    found = (
+        *k.cluster.resources,
+        *(replace(k.cluster.resources[0], id=i) for i in wanted_ids(wants)),
+    )
+    k.cluster = replace(k.cluster, resources=found)
+    assert not may_say_formed(k, NOW)
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[2]}))
+    assert may_say_formed(k, NOW)
+
+
 def test_a_follower_says_formed_only_after_a_member_of_its_cluster_does() -> None:
     k = done()
     k.election = replace(k.election, role=Role.FOLLOWER)
@@ -270,6 +288,11 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     assert "every member is online" in outlook(k, NOW).reason
     k.cluster = cluster(*NAMES[:2])
     assert f"offline: {NAMES[2]}" in outlook(k, NOW).reason
+    known, k.candidates = k.candidates, replace(k.candidates, gone=frozenset({IDS[2]}))
+    terminated = f"offline: {NAMES[2]}; terminated: {NAMES[2]} ({IDS[2]})"
+    assert outlook(k, NOW).reason.endswith(terminated)
+    assert f"`pcs stonith confirm {NAMES[2]}`" in outlook(k, NOW).next
+    k.candidates = known
     k.cluster = replace(cluster(NAMES[0]), quorate=False)
     assert "has no quorum" in outlook(k, NOW).reason
     k.cluster = None
