@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from musterd import assembly, course, discovery, identity, trust
+from musterd import agreement, assembly, course, discovery, identity, trust
 from musterd.course import Action
 from musterd.errors import (
     HelperError,
@@ -31,7 +31,7 @@ from musterd.helper_wire import (
     TrustParams,
     WireMember,
 )
-from musterd.knowledge import Heard, Knowledge
+from musterd.knowledge import Knowledge
 from musterd.model import (
     Candidates,
     ClusterState,
@@ -48,7 +48,7 @@ from musterd.settings import Settings, tags_of
 from musterd.spec import DiscoverySource, Spec
 from musterd.status import hello_of
 
-Outcome = Callable[[Knowledge], None]
+Outcome = Callable[[Knowledge], bool | None]  # False: nothing can follow from it
 KEPT_READS = 8
 
 
@@ -93,7 +93,7 @@ class Actions:
             case "identity":
                 return await self._identity()
             case "spec":
-                return await self._spec()
+                return await self._spec(k)
             case "survey":
                 return await self._survey(k)
             case "token":
@@ -129,7 +129,7 @@ class Actions:
         self._cloud = self._reach.cloud(node)
         return lambda k: setattr(k, "node", node)
 
-    async def _spec(self) -> Outcome:
+    async def _spec(self, k: Knowledge) -> Outcome:
         """Read the sources; tags that are switched off matter only if nothing else names it."""
         off: MetadataError | None = None
         tags = Tags()
@@ -144,11 +144,13 @@ class Actions:
                 raise
             raise NoClusterError(nameless.what, why=off.sentence, cure=off.cure) from off
 
+        refusal = agreement.refusal(settings.spec, _node(k))
+
         def outcome(k: Knowledge) -> None:
             if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
                 # Listed under another name; only what EC2 called terminated stays known.
                 k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
-            k.tags, k.settings, k.spec_stale = tags, settings, False
+            k.tags, k.settings, k.refusal, k.spec_stale = tags, settings, refusal, False
 
         return outcome
 
@@ -198,8 +200,8 @@ class Actions:
         if own is None:
             raise MusterError("this node does not know itself yet")
         hello = await self._reach.peers.hello(peer, address, own)
-        heard = Heard(hello, self._reach.clock.monotonic())
-        return lambda k: k.heard.__setitem__(peer, heard)
+        now = self._reach.clock.monotonic()
+        return lambda k: k.hear(peer, hello, now)
 
     # --- floating addresses -----------------------------------------------------------------
 
@@ -291,7 +293,8 @@ class Actions:
         at = self._reach.clock.wall()
 
         def outcome(k: Knowledge) -> None:
-            k.proofs |= {m.instance_id: ("permissions", at) for m in others}
+            # A new dictionary: hellos share it, and the next one is to differ from the last.
+            k.proofs = k.proofs | {m.instance_id: ("permissions", at) for m in others}
 
         return outcome
 

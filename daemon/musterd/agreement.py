@@ -6,9 +6,10 @@ from musterd import assembly, discovery, resources
 from musterd.course import peers
 from musterd.election.types import View
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
-from musterd.model import Member, Phase, Plan, Read
+from musterd.model import Member, Node, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
+from musterd.spec import Spec
 
 
 def view(k: Knowledge, now: float) -> View | None:
@@ -19,7 +20,7 @@ def view(k: Knowledge, now: float) -> View | None:
     """
     if k.settings is None or not k.trusted or assembly.admission(k.facts) != Plan():
         return None
-    if formed_elsewhere(k) is not None or refusal(k) is not None:
+    if formed_elsewhere(k) is not None or k.refusal is not None:
         return None
     if disagreement(k, now) is not None:
         return None
@@ -62,17 +63,12 @@ def decided_elsewhere(k: Knowledge) -> Hello | None:
 
 def peer_reads(k: Knowledge) -> dict[str, Read]:
     """Return the founders' own reads of EC2, on this node's clock."""
-    return {
-        peer: Read(heard.hello.roster, heard.at - heard.hello.roster_age)
-        for peer, heard in k.heard.items()
-    }
+    return {peer: Read(heard.hello.roster, heard.read_at) for peer, heard in k.heard.items()}
 
 
-def refusal(k: Knowledge) -> Trouble | None:
-    """Return why the spec cannot be carried out on this network, None when it can."""
-    if k.node is None or k.settings is None:
-        return None
-    found = resources.refusals(k.settings.spec, IPv4Network(k.node.subnet_cidr))
+def refusal(spec: Spec, node: Node) -> Trouble | None:
+    """Return why the spec cannot be carried out on the node's network, None when it can."""
+    found = resources.refusals(spec, IPv4Network(node.subnet_cidr))
     if not found:
         return None
     cure = f"{found[0].cure}; correct /etc/muster/muster.toml, then type `muster join`"
@@ -124,8 +120,8 @@ def _unlisted(k: Knowledge, now: float) -> Trouble | None:
 
 
 def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> Trouble | None:
-    address = peers(k).get(peer, "no address yet")
     if heard is None or now - heard.at > HEARD_FOR:
+        address = peers(k).get(peer, "no address yet")
         known = f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
         why = k.troubles.get(f"greet:{peer}")
         return Trouble(
@@ -145,12 +141,21 @@ def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> T
     if hello.phase is Phase.FAILED:
         return Trouble(f"{hello.name} cannot take part: {hello.reason}", cure="cure it there")
     if not hello.roster:
-        return Trouble(f"waiting for {hello.name} to read EC2")
+        return Trouble(f"waiting for {hello.name} to read EC2", why=hello.reason)
     if hello.facts is None or not hello.facts.prepared:
         return Trouble(f"waiting for {hello.name} to be prepared")
     if hello.roster != k.candidates.roster:
         return Trouble(
             f"{hello.name} sees another roster in EC2",
+            why=_difference(hello.roster, k.candidates.roster),
             cure="nothing to do; both read EC2 again within seconds",
         )
     return None
+
+
+def _difference(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
+    """Name the instances that only one of two nodes counts among the founders."""
+    more = ", ".join(peer for peer in theirs if peer not in ours)
+    less = ", ".join(peer for peer in ours if peer not in theirs)
+    told = (f"with {more}" if more else "", f"without {less}" if less else "")
+    return " and ".join(part for part in told if part)

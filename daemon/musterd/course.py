@@ -6,6 +6,7 @@ resources. It decides; `engine` performs.
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from math import inf
 
 from musterd import assembly, discovery, resources
 from musterd.election.machine import leads
@@ -13,7 +14,9 @@ from musterd.knowledge import Knowledge
 from musterd.model import Decree, InstanceState, NodeFacts, Plan
 from musterd.spec import Proof, Spec
 
-GREET_FORMING = 2.0  # seconds between hellos to a peer while forming
+# Seconds between hellos to a peer; whoever has news says so at once.
+GREET_FORMING = 5.0
+GREET_FAILED = 2.0  # at least, while forming and not answered
 GREET_FORMED = 30.0
 SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
 HOLDERS_EVERY = 60.0  # seconds between reads of who holds the floating addresses, once formed
@@ -40,22 +43,31 @@ class Action:
         return f"{self.kind}:{self.target}" if self.target else self.kind
 
 
+Agenda = tuple[tuple[Action, float], ...]  # what there is to do, and how often (seconds)
+
+
 # --- what is due ------------------------------------------------------------------------------
 
 
-def due(k: Knowledge, now: float) -> tuple[Action, ...]:
+def agenda(k: Knowledge, now: float) -> Agenda:
+    """Return what there is to do at all, with the seconds between two attempts.
+
+    It stays true until knowledge changes or one of the `deadlines` passes.
+    """
+    return tuple(_wanted(k, now))
+
+
+def due(k: Knowledge, wanted: Agenda, now: float) -> tuple[Action, ...]:
     """Return every action whose time has come, whether or not it is already under way."""
-    return tuple(action for action, every in _wanted(k, now) if _ripe(k, action, every, now))
+    return tuple(action for action, every in wanted if now >= _ripens(k, action, every))
 
 
-def next_due(k: Knowledge, now: float, under_way: Set[str]) -> float:
-    """Return the seconds until an action ripens that is not under way (the engine's timer)."""
-    waits = [
-        _ripens(k, action, every) - now
-        for action, every in _wanted(k, now)
-        if action.key not in under_way
-    ]
-    return max(0.0, min(waits, default=60.0))
+def next_due(k: Knowledge, wanted: Agenda, under_way: Set[str]) -> float:
+    """Return when (monotonic seconds) an action ripens that is not under way; never: infinite."""
+    return min(
+        (_ripens(k, action, every) for action, every in wanted if action.key not in under_way),
+        default=inf,
+    )
 
 
 def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
@@ -75,10 +87,12 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         return
     if _token_may_be_old(k, now):
         yield Action("token"), TOKEN_DOUBTED
-    if k.reads or now - k.trusted_at >= _first_read_after(k):
+    if k.reads or now - k.trusted_at >= first_read_after(k):
         yield Action("instances"), discovery.READ_EVERY if forming else 300.0
     for peer in peers(k):
-        yield Action("greet", peer), GREET_FORMING if forming else GREET_FORMED
+        silent = f"greet:{peer}" in k.troubles
+        every = GREET_FAILED if silent else GREET_FORMING
+        yield Action("greet", peer), every if forming else GREET_FORMED
     if forming and now - k.trusted_at >= PREFLIGHT_AFTER:
         yield Action("preflight"), PREFLIGHT_EVERY
     yield from _founding(k, now)
@@ -99,7 +113,7 @@ def _token_may_be_old(k: Knowledge, now: float) -> bool:
     return not laying(k) and (k.doubted or now - k.trusted_at >= TOKEN_EVERY)
 
 
-def _first_read_after(k: Knowledge) -> float:
+def first_read_after(k: Knowledge) -> float:
     """Return the seconds from having the token to the first read of EC2.
 
     Instances of one launch boot together; reading together would make each wait `READ_EVERY` for
@@ -126,10 +140,6 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         yield Action("holders"), 5.0 if unknown else HOLDERS_EVERY
     if not k.formed and plan(k, now).step is not None:
         yield Action("step"), 0.0
-
-
-def _ripe(k: Knowledge, action: Action, every: float, now: float) -> bool:
-    return now >= _ripens(k, action, every)
 
 
 def _ripens(k: Knowledge, action: Action, every: float) -> float:

@@ -6,14 +6,14 @@ made durable before anything that follows from it is sent.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from muster.api import Event, Operation, Preflight, Status
-from musterd import agreement, course, outlook
+from musterd import agreement, course, deadlines, outlook
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
 from musterd.discovery import READ_EVERY
@@ -29,24 +29,27 @@ from musterd.election.types import (
     PeersSeen,
     Persist,
     Send,
+    State,
     Tick,
 )
 from musterd.errors import MusterError, StoreError
 from musterd.identity import captured
 from musterd.journal import Journal
-from musterd.knowledge import Attempt, Heard, Knowledge, Trouble
+from musterd.knowledge import Attempt, Knowledge, Trouble
 from musterd.metrics import metrics_of
-from musterd.model import CorosyncConfig, Phase
-from musterd.peer_wire import Hello, Probe, Probed
+from musterd.model import CorosyncConfig
+from musterd.operations import Operations
+from musterd.peer_wire import Hello, Probe, Probed, differ
 from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
-from musterd.settings import public
-from musterd.status import hello_of, preflight_of, status_of
+from musterd.status import config_of, hello_of, preflight_of, status_of
 
 HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
-TICK = 0.25  # seconds between the election's ticks while founding is under way
+SHORTEST = 0.02  # seconds the engine sleeps at least, unless something happens
 
 log = structlog.get_logger("musterd")
+
+Happening = Callable[[], bool | None]  # changes knowledge; False: nothing can follow from it
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,14 @@ class Engine:
     def __init__(self, world: World, actions: Actions) -> None:
         self._world = world
         self._actions = actions
-        self._inbox: asyncio.Queue[Callable[[], object]] = asyncio.Queue(maxsize=1024)
+        self._inbox: asyncio.Queue[Happening] = asyncio.Queue(maxsize=1024)
+        self._agenda: course.Agenda = ()  # as of the last `_settle`, after all that changes it
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._last_hello: Hello | None = None
         self._published = float("-inf")
         self._unpublished = False
-        self._operations: deque[Operation] = deque(maxlen=64)
+        self._operations = Operations()
         self.journal = Journal(world.clock)
         record = self._load()
         self._k = Knowledge(
@@ -94,29 +98,33 @@ class Engine:
         try:
             self._settle()
             while True:
-                await self._one_event()
-                self._settle()
+                self._write_when_due()
+                if await self._one_event():
+                    self._settle()
         finally:
             for task in (watch, *self._under_way.values(), *self._sending):
                 task.cancel()
+            self._actions.examiner.close()
             self.journal.close()
 
-    async def _one_event(self) -> None:
-        """Wait for an event or for the next thing to fall due; apply all that has come."""
-        wait = max(0.02, course.next_due(self._k, self._now(), self._busy()))
-        if not self._k.formed and self._k.node is not None:
-            wait = min(wait, TICK)
-        if self._unpublished:
-            wait = min(wait, PUBLISH_EVERY)
+    async def _one_event(self) -> bool:
+        """Wait for an event or a deadline; apply what came; tell whether anything can follow."""
+        now = self._now()
+        due = deadlines.LONGEST
+        if self._broken is None:
+            due = deadlines.next_wake(self._k, self._agenda, now, self._busy())
+        write = self._published + PUBLISH_EVERY - now if self._unpublished else due
         try:
             # Not wait_for: before Python 3.12 that can swallow the cancellation that ends us.
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(max(SHORTEST, min(due, write))):
                 event = await self._inbox.get()
         except TimeoutError:
-            return
-        event()
+            return self._now() - now >= due
+        self._unpublished = True
+        follows = event() is not False
         while not self._inbox.empty():
-            self._inbox.get_nowait()()
+            follows |= self._inbox.get_nowait()() is not False
+        return follows or self._now() - now >= due
 
     def _busy(self) -> set[str]:
         """Return the keys that cannot begin now; the helper does one thing at a time."""
@@ -128,11 +136,13 @@ class Engine:
         self._recognise()
         if self._broken is None:
             self._elect()
-            for action in course.due(self._k, self._now()):
-                if action.key not in self._busy():
-                    self._begin(action)
             if outlook.may_say_formed(self._k, self._now()):
                 self._form()
+        now = self._now()
+        self._agenda = course.agenda(self._k, now) if self._broken is None else ()
+        for action in course.due(self._k, self._agenda, now):
+            if action.key not in self._busy():
+                self._begin(action)
         self._publish()
 
     def _begin(self, action: Action) -> None:
@@ -160,40 +170,46 @@ class Engine:
             )
         await self._inbox.put(lambda: self._performed(action, outcome, began))
 
-    def _performed(self, action: Action, outcome: Outcome | MusterError, began: float) -> None:
+    def _performed(
+        self, action: Action, outcome: Outcome | MusterError, began: float
+    ) -> bool | None:
         self._under_way.pop(action.key, None)
         doing = self._k.step.verb if action.kind == "step" and self._k.step else action.kind
         failed = isinstance(outcome, MusterError)
         self.journal.action(doing, self._now() - began, self._k.outlook.phase, failed=failed)
         if action.kind == "step":
             self._k.step = None
+        if action.kind == "instances":  # a slow read must not be followed by the next at once
+            self._k.attempts[action.key].began = self._now()
         if isinstance(outcome, MusterError):
             if action.kind == "spec":
-                self._k.settings = None  # what stands there now is not what was read before
+                # What stands there now is not what was read before.
+                self._k.settings = self._k.refusal = None
             if action.key in HELPER:
                 self._k.facts_stale = True  # nobody knows how far it came
             self._k.attempts[action.key].failures += 1
             self._trouble(action.key, outcome, fatal=self._actions.is_fatal(outcome))
-            return
+            return True
         self._k.attempts[action.key].failures = 0
-        if self._k.troubles.pop(action.key, None) is not None:
-            if action.kind == "greet":
-                self._say("peer", f"{action.target} answers")
-            else:
-                self._say("finding", f"{action.key} works again")
-        outcome(self._k)
+        recovered = self._k.troubles.pop(action.key, None) is not None
+        if recovered:
+            greeted = action.kind == "greet"
+            news = f"{action.target} answers" if greeted else f"{action.key} works again"
+            self._say("peer" if greeted else "finding", news)
+        follows = outcome(self._k)
         failed = action.kind == "survey" and "step" in self._k.troubles
         if failed and self._k.settings and course.plan(self._k, self._now()).step is None:
             del self._k.troubles["step"]  # it was cut off at its very end: the node shows it done
         if action.kind == "greet":
             self._tell_of(action.target)
+        return recovered or follows
 
     # --- the election -----------------------------------------------------------------------
 
     def _elect(self) -> None:
         """Show the machine the view of this moment, and that time has passed."""
-        if self._k.node is None or self._k.formed:
-            return
+        if not self._k.trusted or self._k.formed:
+            return  # whoever cannot be heard yet must not stand
         if not self._k.election.own_id:
             self._k.election = replace(self._k.election, own_id=self._k.own_id)
         now = self._now()
@@ -266,7 +282,7 @@ class Engine:
         """Turn every change of the running cluster into an event."""
         while True:
             state = self._world.cluster.state()
-            await self._inbox.put(lambda state=state: self._actions.saw_cluster(self._k, state))  # type: ignore[misc]
+            await self._inbox.put(partial(self._actions.saw_cluster, self._k, state))
             await self._world.cluster.changed()
 
     def _load(self) -> Record:
@@ -320,19 +336,22 @@ class Engine:
             self._k.outlook = stands
             if entered or self._k.step is None:  # a step's progress is an event of its own
                 self.journal.add("phase", stands.reason, stands.phase)
-        hello = hello_of(self._k, now)
-        if hello is not None and self._last_hello is not None and _news(self._last_hello, hello):
+        last, self._last_hello = self._last_hello, hello_of(self._k, now)
+        if last and self._last_hello and differ(last, self._last_hello, ("roster_age", "reason")):
             for peer in course.peers(self._k):
                 self._k.hurry(f"greet:{peer}")
-        self._last_hello = hello
-        self._unpublished = not entered and now - self._published < PUBLISH_EVERY
-        if not self._unpublished:
-            self._published = now
+        self._unpublished = True
+        if entered:
+            self._published = float("-inf")
+        self._write_when_due()
+        self._operations.reached(stands.phase, stands.reason)
+
+    def _write_when_due(self) -> None:
+        """Write the status if something happened, at once on a new phase and else not too often."""
+        now = self._now()
+        if self._unpublished and now - self._published >= PUBLISH_EVERY:
+            self._unpublished, self._published = False, now
             self._world.publish(self.status())
-        for number, operation in enumerate(self._operations):
-            if operation.state == "running" and stands.phase in {Phase.FORMED, Phase.FAILED}:
-                state = "done" if stands.phase is Phase.FORMED else "failed"
-                self._operations[number] = replace(operation, state=state, detail=stands.reason)
 
     def _now(self) -> float:
         return self._world.clock.monotonic()
@@ -356,27 +375,19 @@ class Engine:
 
     def config(self) -> dict[str, object]:
         """Return the effective spec, where its values came from, and its digest."""
-        settings = self._k.settings
-        if settings is None:
-            return {"spec": {}, "origins": {}, "digest": ""}
-        return {
-            "spec": public(settings.spec),
-            "origins": settings.origins,
-            "digest": settings.digest,
-        }
+        return config_of(self._k)
 
     async def join(self, asked_by: str) -> Operation:
         """Read the spec anew and (re)join; asks again cost nothing."""
-        running = next((o for o in self._operations if o.state == "running"), None)
-        operation = running or Operation(
-            id=self._world.random.hexadecimal(16),
-            verb="join",
-            state="done" if self._k.formed else "running",
-            asked_by=asked_by,
-            at=self.journal.stamp(),
+        operation = self._operations.running() or self._operations.add(
+            Operation(
+                id=self._world.random.hexadecimal(16),
+                verb="join",
+                state="done" if self._k.formed else "running",
+                asked_by=asked_by,
+                at=self.journal.stamp(),
+            )
         )
-        if running is None:
-            self._operations.append(operation)
         await self._inbox.put(self._rejoin)
         return operation
 
@@ -401,7 +412,7 @@ class Engine:
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""
-        return next((o for o in self._operations if o.id == operation_id), None)
+        return self._operations.get(operation_id)
 
     def metrics(self) -> str:
         """Return Prometheus text."""
@@ -444,17 +455,16 @@ class Engine:
             raise MusterError("this node does not know itself yet", cure="ask again in a second")
         return own
 
-    def _heard(self, hello: Hello) -> None:
-        self._k.heard[hello.instance_id] = Heard(hello, self._now())
+    def _heard(self, hello: Hello) -> bool:
+        follows = self._k.hear(hello.instance_id, hello, self._now())
         self._tell_of(hello.instance_id)
+        return follows
 
     def _tell_of(self, peer: str) -> None:
         """Record how far a peer is, as its latest hello says."""
-        heard = self._k.heard.get(peer)
-        if heard is not None:
-            hello = heard.hello
-            told = (hello.instance_id, hello.name, hello.phase, hello.reason)
-            self.journal.node(*told, self._k.outlook.phase)
+        hello = self._k.heard[peer].hello
+        said = (peer, hello.name, hello.phase, hello.reason)
+        self.journal.node(*said, self._k.outlook.phase)
 
     async def probe(self, sender: str, probe: Probe) -> Probed:
         """Try the ways to a member that asks for it."""
@@ -464,14 +474,16 @@ class Engine:
         """Take in an election message of an authenticated member."""
         await self._inbox.put(lambda: self._received(sender, message))
 
-    def _received(self, sender: str, message: Message) -> None:
+    def _received(self, sender: str, message: Message) -> bool:
         if self._k.formed or self._broken is not None:
-            return
+            return False
         if machine.usurps(self._k.election, sender, message):
             leader = self._k.election.leader
             self._say("peer", f"ignored: {sender} claims term {message.term}, which {leader} leads")
-            return
+            return False
+        before = self._k.election
         self._step(PeerSaid(sender, message, self._now()))
+        return machine.matters(before, self._k.election)
 
     async def ping(self) -> None:
         """Return once the loop has taken an event: it is alive."""
@@ -479,11 +491,10 @@ class Engine:
         await self._inbox.put(taken.set)
         await taken.wait()
 
+    def election(self) -> State:
+        """Return what this node knows of the election."""
+        return self._k.election
+
     def formed(self) -> bool:
         """Tell whether founding is over."""
         return self._k.formed
-
-
-def _news(before: Hello, after: Hello) -> bool:
-    """Tell whether peers should hear at once: anything but the age of the last read."""
-    return replace(before, roster_age=0.0, reason="") != replace(after, roster_age=0.0, reason="")

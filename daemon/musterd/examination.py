@@ -62,6 +62,11 @@ class Examiner:
             self._looking.add_done_callback(self._looked)
         return preflight.checks(await asyncio.shield(self._looking))
 
+    def close(self) -> None:
+        """End a look that is under way."""
+        if self._looking is not None:
+            self._looking.cancel()
+
     def _looked(self, _done: asyncio.Task[Observations]) -> None:
         self._looking = None
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from musterd.election.types import State
 from musterd.helper_wire import Tags
 from musterd.model import Candidates, ClusterState, Node, NodeFacts, Phase, Read, Step
-from musterd.peer_wire import Hello
+from musterd.peer_wire import Hello, differ
 from musterd.preflight import Check
 from musterd.settings import Settings
 
 HEARD_FOR = 15.0  # seconds a hello counts as recent while forming
 STRANGER_FOR = 60.0  # seconds a call by somebody whom EC2 does not list is told of
 STRANGERS_KEPT = 16
+SAME_READ = 1.0  # seconds by which the way of a hello may shift the time of the read it tells of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Heard:
 
     hello: Hello
     at: float
+
+    @property
+    def read_at(self) -> float:
+        """Return when the peer last read EC2 (monotonic seconds of this node)."""
+        return self.at - self.hello.roster_age
 
 
 @dataclass
@@ -64,6 +70,7 @@ class Knowledge:
     node: Node | None = None
     tags: Tags | None = None
     settings: Settings | None = None
+    refusal: Trouble | None = None  # why `settings` cannot be carried out on this network
     spec_stale: bool = True  # read the sources (again)
     trusted: bool = False  # the token is here and the peer port is open
     trusted_at: float = 0.0  # monotonic seconds
@@ -105,12 +112,27 @@ class Knowledge:
         if topic in self.attempts:
             self.attempts[topic] = Attempt(began=float("-inf"))
 
-    def turned_away(self, stranger: str, now: float) -> None:
-        """Remember who called last, up to a bound."""
-        self.strangers.pop(stranger, None)
+    def turned_away(self, stranger: str, now: float) -> bool:
+        """Remember who called last, up to a bound; tell whether that is news."""
+        before = self.strangers.pop(stranger, None)
         self.strangers[stranger] = now
         for oldest in tuple(self.strangers)[:-STRANGERS_KEPT]:
             del self.strangers[oldest]
+        return before is None or now - before > STRANGER_FOR
+
+    def hear(self, peer: str, hello: Hello, now: float) -> bool:
+        """Remember a peer's hello; tell whether anything can follow from it.
+
+        Nothing does from one that only repeats the last one in time: it says the same, and its
+        sender has not read EC2 again.
+        """
+        before, heard = self.heard.get(peer), Heard(hello, now)
+        self.heard[peer] = heard
+        if before is None or now - before.at > HEARD_FOR:
+            return True
+        if abs(heard.read_at - before.read_at) > SAME_READ:
+            return True
+        return differ(before.hello, hello, but=("roster_age",))
 
     def recent(self, peer: str, now: float) -> Hello | None:
         """Return a peer's hello if it came lately."""

@@ -1,8 +1,8 @@
 """Where the node stands, in words, and when it may call the cluster formed."""
 
 from musterd import assembly, course
-from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere, refusal
-from musterd.knowledge import Knowledge, Outlook
+from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
+from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
 from musterd.model import Member, Phase, Plan
 from musterd.spec import Proof
 
@@ -16,9 +16,8 @@ def outlook(k: Knowledge, now: float) -> Outlook:
         return Outlook(Phase.STARTING, "reading who this node is", "")
     if k.formed:
         return _formed(k, now)
-    refused = refusal(k)
-    if refused is not None and course.decree_of(k) is None:
-        return Outlook(Phase.FAILED, refused.sentence, refused.cure)
+    if k.refusal is not None and course.decree_of(k) is None:
+        return Outlook(Phase.FAILED, k.refusal.sentence, k.refusal.cure)
     first = _first_trouble(k)
     if first is not None:
         return first
@@ -95,7 +94,7 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
     if plan.blocked:
         return Outlook(Phase.FAILED, plan.blocked, plan.cure)
     failed = k.troubles.get("step") or k.troubles.get("proof")
-    if failed is not None:
+    if failed is not None and not plan.waiting_for:  # else it is not what keeps the node now
         return Outlook(Phase.FOUNDING, failed.sentence, failed.cure)
     if k.step is not None:
         doing = k.progress or k.step.why
@@ -104,7 +103,21 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
         return Outlook(Phase.FOUNDING, f"{plan.step.verb}: {plan.step.why}", "nothing to do")
     waiting = plan.waiting_for or unverified(k, now)
     reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
+    silent = _silent(k, now)
+    if silent:
+        cure = "check that the instance runs and that musterd is active there"
+        return Outlook(Phase.FOUNDING, f"{reason}; musterd is silent on {silent}", cure)
     return Outlook(Phase.FOUNDING, reason, "nothing to do")
+
+
+def _silent(k: Knowledge, now: float) -> str:
+    """Name the members whose daemon has not been heard lately, once all could have been."""
+    if now - k.started <= HEARD_FOR:
+        return ""
+    decree = course.decree_of(k)
+    members = decree.members if decree is not None else ()
+    others = (member for member in members if member.instance_id != k.own_id)
+    return ", ".join(m.name for m in others if k.recent(m.instance_id, now) is None)
 
 
 def _formed(k: Knowledge, now: float) -> Outlook:

@@ -4,7 +4,7 @@ Nobody commands anybody here. A decree is all that founding agrees on; each memb
 does its own part, and says in its hello how far it has come.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -64,6 +64,16 @@ class Hello:
     proofs: dict[str, tuple[str, WallTime]]
     holds: tuple[str, ...]  # floating addresses this node's kernel has
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
+
+
+_HELLO_FIELDS = tuple(part.name for part in fields(Hello))
+
+
+def differ(one: Hello, other: Hello, but: tuple[str, ...]) -> bool:
+    """Tell whether two hellos say different things, `but` for the fields of these names."""
+    return any(
+        getattr(one, name) != getattr(other, name) for name in _HELLO_FIELDS if name not in but
+    )
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ SIZE_TAG = "muster:size"
 DEFAULT_SIZE = 3
 
 _SPEC: TypeAdapter[Spec] = TypeAdapter(Spec)
+_TAGS = TypeAdapter(Tags)
 _UNSHOWN = {"secret.token"}  # neither printed nor compared by value
 _SHOWN = 200  # characters of a wrong value
 
@@ -87,9 +88,8 @@ def tags_of(tags: Mapping[str, str]) -> Tags:
     Raises:
         SettingsError: a tag has a value that cannot be used.
     """
-    adapter = TypeAdapter(Tags)
     try:
-        return adapter.validate_python(
+        return _TAGS.validate_python(
             {
                 "cluster": tags.get(CLUSTER_TAG),
                 "size": tags.get(SIZE_TAG),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from muster.api import (
     AddressStatus,
@@ -21,6 +22,7 @@ from musterd.knowledge import Knowledge
 from musterd.model import Member, Severity
 from musterd.peer_wire import Hello
 from musterd.preflight import Check, Outcome
+from musterd.settings import public
 from musterd.spec import AddressKind
 
 # Troubles of these actions are told as the phase's reason, not as findings beside it.
@@ -89,7 +91,23 @@ def preflight_of(checks: Iterable[Check], seconds: float) -> Preflight:
 
 def rfc3339(wall: float) -> str:
     """Return a wall-clock time (seconds since 1970) as RFC 3339 in UTC, to the second."""
+    return _to_the_second(int(wall))
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(wall: int) -> str:
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def config_of(k: Knowledge) -> dict[str, object]:
+    """Return the effective spec, where its values came from, and its digest."""
+    if k.settings is None:
+        return {"spec": {}, "origins": {}, "digest": ""}
+    return {
+        "spec": public(k.settings.spec),
+        "origins": k.settings.origins,
+        "digest": k.settings.digest,
+    }
 
 
 def _cluster(k: Knowledge) -> ClusterStatus:

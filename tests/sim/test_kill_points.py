@@ -107,7 +107,7 @@ async def _formed(region: SimRegion, seconds: float) -> None:
 
     def formed() -> bool:
         watch.look()
-        return watch.all_formed(frozenset())
+        return watch.formed
 
     assert await region.until(formed, seconds), region.phases()
 

@@ -14,7 +14,7 @@ from muster_sim.scenarios import story
 ROOT = Path(__file__).parents[2]
 BLOCK = 8  # seeds a test
 BLOCKS = 8
-BIG = 499  # a seed with sixteen founders
+BIG = 999  # a seed with sixteen founders
 
 
 @pytest.fixture(autouse=True)

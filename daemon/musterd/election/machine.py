@@ -86,6 +86,25 @@ def usurps(state: State, sender: str, message: Message) -> bool:
     return claims and state.leader not in {"", sender}
 
 
+def matters(before: State, after: State) -> bool:
+    """Tell whether a message made a difference to anybody but the machine itself.
+
+    A leader that is heard again only puts a deadline off.
+    """
+    same = before.durable == after.durable and before.role is after.role
+    return not same or after.deadline is None
+
+
+def next_tick(state: State) -> float | None:
+    """Return when (monotonic seconds) time alone makes this node act, None for never.
+
+    A node that has no deadline yet is given one by the next tick, whenever that comes.
+    """
+    if state.own_id not in electorate(state):
+        return None
+    return state.heartbeat if leads(state) else state.deadline
+
+
 def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
     """Take one event; return the new state and what to do, in order (persist before send)."""
     match event:

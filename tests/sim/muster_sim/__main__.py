@@ -37,7 +37,7 @@ def _many(seeds: range) -> int:
     began, broken, formed, messages, virtual = time.monotonic(), 0, [], 0, 0.0
     for seed in seeds:
         verdict = run(seed)
-        messages += verdict.messages
+        messages += verdict.counts.messages
         virtual += verdict.seconds
         if verdict.problem:
             broken += 1

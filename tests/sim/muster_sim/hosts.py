@@ -53,6 +53,7 @@ class Host:
     disk: Disk = field(default_factory=Disk)
     foreign: str = ""
     started_at: float | None = None  # when corosync started, None while it does not run
+    starts: asyncio.Event = field(default_factory=asyncio.Event)
     verbs: list[str] = field(default_factory=list)
     began: Callable[[str], None] = lambda _verb: None
     reach: Callable[[str], None] = lambda _point: None  # called at VERB:before, :middle, :after
@@ -120,6 +121,7 @@ class Host:
             task.cancel()
         self.at_work = []
         self.started_at = None
+        self.starts.clear()
 
     async def probe(self, params: Params) -> ProbeResult:
         """Every member is on."""
@@ -160,6 +162,7 @@ class Host:
         """Corosync and Pacemaker come up, by the helper or because the node boots enabled."""
         if self.started_at is None:
             self.started_at = self.cluster.now()
+            self.starts.set()
 
 
 class ClusterWorld:

@@ -9,8 +9,19 @@ from dataclasses import dataclass, field
 CALM_AT = 60.0  # virtual seconds after which nothing goes wrong any more
 # What a node does on its way, as `SimRegion.moment` names it.
 MOMENTS = ("voted", "accepted", "decided", "lay", "start", "build", "configure", "trust")
-_AIMED = ("cut both ways", "kill daemon", "crash node", "stop instance", "terminate and replace")
-SIZES = (2, 3, 3, 3, 3, 4, 5, 5, 6, 7)
+_AIMED = (
+    *("cut both ways", "kill daemon", "crash node", "stop instance", "terminate and replace"),
+    *("tag lost", "clock jumps"),
+)
+# Most rules need two or three founders to be broken; more of them cost with their square.
+SIZES = (*(2,) * 8, *(3,) * 9, 4, 4, 5, 5, 6, 7)
+BIG = 1000  # one seed in so many has sixteen founders
+KINDS = (
+    *("cut both ways", "cut one way", "lose", "repeat", "slow"),
+    *("EC2 omits", "EC2 fails", "EC2 throttles", "EC2 lags"),
+    *("kill daemon", "kill daemon", "crash node", "crash node", "stop instance"),
+    *("terminate and replace", "disk full", "tag lost", "clock jumps"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class Story:
     created: tuple[float, ...]
     troubles: tuple[Trouble, ...]
     absent: frozenset[int] = field(default_factory=frozenset)  # never boot at all
+    untagged: frozenset[int] = field(default_factory=frozenset)  # launched without the tag
 
     def __str__(self) -> str:
         """Return the story's frame in words."""
@@ -59,30 +71,32 @@ class Story:
 def story(seed: int) -> Story:
     """Return the story of the seed."""
     chance = random.Random(f"story/{seed}")
-    size = 16 if seed % 500 == 499 else chance.choice(SIZES)
+    big = seed % BIG == BIG - 1
+    size = 16 if big else chance.choice(SIZES)
     kind = chance.random()
-    count = size * 2 if kind < 0.1 and size <= 5 else size + (kind > 0.8)
-    groups = [30.0 if count == size * 2 and n >= size else 0.0 for n in range(count)]
+    two_groups = kind < 0.1 and size <= 5
+    count = size * 2 if two_groups else size + (kind > 0.8)
+    later = chance.choice((1.0, 8.0, 30.0))
+    groups = [later if two_groups and n >= size else 0.0 for n in range(count)]
     late = chance.choice((1.0, 5.0, 20.0))
     boots = tuple(round(group + chance.uniform(0.0, late), 3) for group in groups)
     created = tuple(1000.0 + group + chance.choice((0.0, 0.0, 1.0)) for group in groups)
     absent: frozenset[int] = frozenset()
     if chance.random() < 0.08:
         absent = frozenset({chance.randint(1, size)})
-    many = chance.choice((0, 1, 2, 4, 8)) if size < 16 else 3
-    troubles = sorted((_trouble(chance, count) for _ in range(many)), key=lambda t: t.at)
-    return Story(seed, size, boots, created, tuple(troubles), absent)
+    many = 3 if big else chance.choice((0, 1, 2, 4, 8))
+    troubles = [_trouble(chance, count) for _ in range(many)]
+    untagged: frozenset[int] = frozenset()
+    if chance.random() < 0.08:
+        untagged = frozenset({chance.randint(1, count)})
+        at = round(chance.uniform(0.0, CALM_AT * 0.6), 3)
+        troubles.append(Trouble(at, 0.0, "tag gained", tuple(untagged)))
+    troubles.sort(key=lambda t: t.at)
+    return Story(seed, size, boots, created, tuple(troubles), absent, untagged)
 
 
 def _trouble(chance: random.Random, count: int) -> Trouble:
-    what = chance.choice(
-        (
-            *("cut both ways", "cut one way", "lose", "repeat", "slow"),
-            *("EC2 omits", "EC2 fails", "EC2 throttles"),
-            *("kill daemon", "kill daemon", "crash node", "crash node", "stop instance"),
-            *("terminate and replace", "disk full"),
-        )
-    )
+    what = chance.choice(KINDS)
     at = round(chance.uniform(0.0, CALM_AT * 0.6), 3)
     lasts = round(chance.choice((2.0, 8.0, 20.0)) * chance.uniform(0.5, 1.2), 3)
     several = chance.sample(range(1, count + 1), chance.randint(1, max(1, count // 2)))

@@ -1,7 +1,5 @@
 """What must never be seen, at any moment of a run, and what must be seen at its end."""
 
-import asyncio
-
 from muster_sim.world import SimNode, SimRegion
 from musterd.model import Decree, Phase
 
@@ -11,18 +9,22 @@ class ViolationError(AssertionError):
 
 
 class Watch:
-    """Looks at all nodes of a region again and again."""
+    """Looks at all nodes of a region again and again; `absent` ones never boot."""
 
-    def __init__(self, region: SimRegion) -> None:
+    def __init__(self, region: SimRegion, absent: frozenset[int] = frozenset()) -> None:
         self._region = region
+        self._absent = absent
         self._seen = 0
         self._first: Decree | None = None
         self._quorate: frozenset[str] = frozenset()  # members of the last quorate cluster
         self._quorate_uuid = ""
-        self.formed_at: float | None = None
+        self.formed = False  # every living member says formed, everybody else waits to join
+        self.formed_at: float | None = None  # when that was so first
 
     def look(self) -> None:
         """Raise ViolationError when there are two foundings or two clusters."""
+        if self._region.broken:
+            raise ViolationError(self._region.broken[0])
         for node, decree in self._region.decided[self._seen :]:
             self._seen += 1
             if self._first is None or not self._anyone_left(self._first.roster):
@@ -37,6 +39,9 @@ class Watch:
         if len(kept) > 1:
             raise ViolationError("one founding has two rosters")
         self._look_at_clusters()
+        self.formed = self._all_formed()
+        if self.formed and self.formed_at is None:
+            self.formed_at = self._region.now()
 
     def _look_at_clusters(self) -> None:
         cluster = self._region.cluster
@@ -57,23 +62,25 @@ class Watch:
     def _anyone_left(self, roster: tuple[str, ...]) -> bool:
         return any(n.instance_id in roster and not n.terminated for n in self._region.nodes)
 
-    def all_formed(self, absent: frozenset[int]) -> bool:
-        """Tell whether every living member says formed and everybody else waits to join."""
-        here = _here(self._region, absent)
-        decided = next((n.record.durable.decided for n in here if n.record is not None), None)
+    def _all_formed(self) -> bool:
+        here = _here(self._region, self._absent)
+        known = (n.record.durable.decided for n in here if n.record is not None)
+        decided = next((decree for decree in known if decree is not None), None)
         if decided is None:
             return False
         for node in here:
-            if node.status is None or node.engine is None:
+            if node.status is not None and node.status.phase == Phase.FORMED:
+                there = node.instance_id in decided.roster
+            else:
+                there = not node.tagged or _waits_to_join(node)
+            if node.engine is None or not there:
                 return False
-            if node.instance_id in decided.roster:
-                if node.status.phase != Phase.FORMED:
-                    return False
-            elif not _waits_to_join(node):
-                return False
-        if self.formed_at is None:
-            self.formed_at = asyncio.get_running_loop().time()
         return True
+
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """Return every daemon's phase and reason."""
+        there = (node.status for node in self._region.nodes if node.engine is not None)
+        return tuple((s.phase, s.reason) for s in there if s is not None)
 
 
 def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
@@ -88,18 +95,27 @@ def _waits_to_join(node: SimNode) -> bool:
     return any(told in reason for told in _OUTSIDE)
 
 
+def _blames(reason: str, node: SimNode) -> bool:
+    named = node.instance_id in reason or node.host.name in reason
+    return named or (not node.tagged and "instances carry the tag" in reason)
+
+
 def stuck(region: SimRegion, absent: frozenset[int]) -> str:
     """Return what is wrong with a region that did not form, "" when it rightly waits.
 
-    It rightly waits when a node that everybody names is off for good, or was terminated.
+    It rightly waits when everybody names one and the same instance that is off for good, was
+    terminated or has lost its tag.
     """
-    lost = [n for n in region.nodes if n.terminated or n.number in absent]
-    names = [name for n in lost for name in (n.instance_id, n.host.name)]
-    unnamed = [
+    lost = {n for n in region.nodes if n.terminated or n.number in absent or not n.tagged}
+    waiting = [n for n in _here(region, absent) if n.tagged and not _waits_to_join(n)]
+    blamed = set(lost)
+    for node in waiting:
+        reason = node.status.reason if node.status is not None else ""
+        blamed &= {one for one in lost if _blames(reason, one)}
+    if waiting and blamed:
+        return ""
+    return "; ".join(
         f"{node.short} is {node.status.phase if node.status else 'off'}:"
         f" {node.status.reason if node.status else ''}"
-        for node in _here(region, absent)
-        if not _waits_to_join(node)
-        and not (node.status and any(name in node.status.reason for name in names))
-    ]
-    return "; ".join(unnamed)
+        for node in waiting
+    )

@@ -1,15 +1,19 @@
 """A whole region in one process: real engines, simulated ports, virtual time, one seed."""
 
 import asyncio
+import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from muster.api import Status
+from muster_sim.ec2 import Ec2
 from muster_sim.hosts import ClusterWorld, Host
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
+from musterd.discovery import READ_EVERY
+from musterd.election.invariants import InvariantError, check_together
 from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
@@ -20,19 +24,26 @@ from musterd.ports import Record
 from musterd.settings import Settings, load
 from musterd.spec import Spec
 
+LARGEST = 16  # founders a spec may ask for; simulated spaces may have more
 TOKEN = "mst1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8_Yw3NKW"
 
 
 @dataclass
 class Faults:
-    """What goes wrong; each value is a probability or a set that tests change as they go."""
+    """What goes wrong in the network; probabilities and sets that tests change as they go."""
 
     lose: float = 0.0
     repeat: float = 0.0
     latency: tuple[float, float] = (0.001, 0.02)
-    ec2: Callable[[str], CloudError | None] = lambda _node: None
-    hidden: Callable[[str], frozenset[str]] = lambda _node: frozenset()
     cut: set[tuple[str, str]] = field(default_factory=set)  # (from, to)
+
+
+@dataclass
+class Counts:
+    """What founding cost."""
+
+    hellos: int = 0  # requests; each is answered by a hello
+    messages: int = 0  # of the election, as sent
 
 
 class SimNode:
@@ -46,6 +57,8 @@ class SimNode:
         self.created = created
         self.launch_index = number - 1
         self.state = InstanceState.RUNNING
+        self.tagged = True
+        self.wall_ahead = 0.0  # seconds by which this node's wall clock is wrong
         self.chance = random.Random(f"{region.seed}/{number}")
         self.host = Host(self.instance_id, f"ip-10-0-0-{10 + number}", region.cluster, self.chance)
         region.cluster.hosts.append(self.host)
@@ -54,6 +67,9 @@ class SimNode:
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
         self.status: Status | None = None
+        self.reads = 0  # of EC2
+        self.read_at = -math.inf  # when this daemon last read EC2
+        self.open_door = False  # this daemon has the token: it can call, and be called
 
     @property
     def short(self) -> str:
@@ -68,10 +84,10 @@ class SimNode:
     # --- ports --------------------------------------------------------------------------------
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self.region.now()
 
     def wall(self) -> float:
-        return 1_700_000_000.0 + self.monotonic()
+        return 1_700_000_000.0 + self.monotonic() + self.wall_ahead
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -97,19 +113,22 @@ class SimNode:
         return {key: told[key] for key in paths}
 
     async def tags(self) -> Mapping[str, str]:
-        return {"muster:cluster": "web", "muster:size": str(self.region.size)}
+        if not self.tagged:
+            return {}
+        size = min(self.region.size, LARGEST)
+        return {"muster:cluster": "web", "muster:size": str(size)}
 
     async def instances(self, tag: str, value: str) -> tuple[Instance, ...]:
         assert (tag, value) == ("muster:cluster", "web")
-        self.region.reads.append((self.monotonic(), self.instance_id))
+        if self.monotonic() - self.read_at < READ_EVERY - 0.001:
+            self.region.broken.append(f"{self.short} read EC2 again before {READ_EVERY} s")
+        self.read_at = self.monotonic()
+        return await self._listed()
+
+    async def _listed(self) -> tuple[Instance, ...]:
+        self.reads += 1
         await asyncio.sleep(self.chance.uniform(0.05, 0.3))
-        error = self.region.faults.ec2(self.instance_id)
-        if error is not None:
-            raise error
-        hidden = self.region.faults.hidden(self.instance_id)
-        return tuple(
-            node.as_instance() for node in self.region.nodes if node.instance_id not in hidden
-        )
+        return self.region.ec2.answer(self.instance_id)
 
     async def allocation(self, elastic_ip: str) -> str:
         raise CloudError(CloudErrorKind.WRONG, f"no allocation for {elastic_ip}")
@@ -121,8 +140,7 @@ class SimNode:
         assert instance_id != self.instance_id
 
     async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
-        every = await self.instances("muster:cluster", "web")
-        return tuple(each for each in every if each.instance_id in instance_ids)
+        return tuple(each for each in await self._listed() if each.instance_id in instance_ids)
 
     async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
         assert group_ids == ()
@@ -138,18 +156,21 @@ class SimNode:
 
     async def open(self, token: str, cluster: str, own_id: str) -> None:
         assert (token, cluster, own_id) == (TOKEN, "web", self.instance_id)
+        self.open_door = True
 
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
+        self.region.counts.hellos += 1
         peer = await self.region.reach(self, address)
         if peer.instance_id != instance_id or peer.engine is None:
             raise PeerError(f"{address} is not {instance_id}", rejected=True)
         await self._be_known_to(peer.engine, address)
-        answer = await peer.engine.hello(hello)
+        answer = await peer.engine.hello(_on_the_wire(hello))
         await self.region.reach(peer, self.address)
-        return answer
+        return _on_the_wire(answer)
 
     async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
         del term
+        self.region.counts.messages += 1
         peer = await self.region.reach(self, address)
         engine = peer.engine
         if peer.instance_id != instance_id or engine is None or engine.formed():
@@ -157,8 +178,8 @@ class SimNode:
         await self._be_known_to(engine, address)
         copies = 2 if self.chance.random() < self.region.faults.repeat else 1
         for _ in range(copies):
-            self.region.messages += 1
-            self.region.tell(f"{peer.short} hears {self.short}: {told(message)}")
+            if self.region.transcript is not None:
+                self.region.tell(f"{peer.short} hears {self.short}: {told(message)}")
             await engine.receive(self.instance_id, message)
 
     async def probe(self, instance_id: str, address: str, probe: Probe) -> Probed:
@@ -197,7 +218,9 @@ class SimNode:
         return False
 
     def load(self) -> Record | None:
-        return self.record
+        if self.record is None:
+            return None
+        return replace(self.record, durable=self.region.recall(self.record.durable))
 
     def save(self, record: Record) -> None:
         if self.instance_id in self.region.full:
@@ -213,11 +236,17 @@ class SimNode:
             self.region.moment("decided", self)
             self.region.tell(f"{self.short} knows {decided.uuid[:8]} to be decided")
             self.region.decided.append((self, decided))
+        self.region.saved(self)
 
     # --- life ---------------------------------------------------------------------------------
 
-    def as_instance(self) -> Instance:
-        """Return what EC2 lists."""
+    def becomes(self, state: InstanceState | None = None, *, tagged: bool | None = None) -> None:
+        """Change what EC2 knows of the instance."""
+        self.state = self.state if state is None else state
+        self.tagged = self.tagged if tagged is None else tagged
+        self.region.ec2.note(self.instance_id, self._as_instance() if self.tagged else None)
+
+    def _as_instance(self) -> Instance:
         return Instance(
             self.instance_id,
             self.state,
@@ -233,7 +262,8 @@ class SimNode:
     def settings(self, tags: Tags) -> Settings:
         """Read the spec as the daemon would, from a file that does not exist and the tags."""
         settings = load(tags, Path("/nonexistent"), Path("/nonexistent"))
-        spec: Spec = replace(settings.spec, **self.region.spec_changes)  # type: ignore[arg-type]
+        cluster = replace(settings.spec.cluster, size=self.region.size)
+        spec: Spec = replace(settings.spec, cluster=cluster, **self.region.spec_changes)  # type: ignore[arg-type]
         return replace(settings, spec=spec)
 
     def boot(self) -> None:
@@ -255,6 +285,7 @@ class SimNode:
             host_name=lambda: self.host.name,
         )
         world = World(self, self, self, self, watch, self._publish)
+        self.read_at, self.open_door = -math.inf, False
         self.engine = Engine(world, Actions(reach))
         self.task = asyncio.create_task(self.engine.run())
 
@@ -278,7 +309,12 @@ class SimNode:
     def terminate(self) -> None:
         """EC2 ends the instance for good."""
         self.crash()
-        self.state = InstanceState.TERMINATED
+        self.becomes(InstanceState.TERMINATED)
+
+
+def _on_the_wire(hello: Hello) -> Hello:
+    """Return the hello as it arrives: what its sender may still change is a copy."""
+    return replace(hello, proofs=dict(hello.proofs))
 
 
 class _Watch:
@@ -294,6 +330,8 @@ class _Watch:
 
     async def changed(self) -> None:
         """Return when crm_mon would show something else than was last told."""
+        if self._node.host.started_at is None and self._told is None:
+            await self._node.host.starts.wait()
         while self._node.region.cluster.state_of(self._node.host) == self._told:  # noqa: ASYNC110 -- time changes it
             await asyncio.sleep(0.5)
 
@@ -304,12 +342,13 @@ class _Watch:
 class SimRegion:
     """All nodes, the network between them, and what EC2 says of them."""
 
-    def __init__(self, seed: int, size: int, *, count: int | None = None) -> None:
+    def __init__(self, seed: int, size: int, created: Sequence[float] = ()) -> None:
         self.seed = seed
         self.size = size
         self.faults = Faults()
         self.chance = random.Random(seed)
-        self.cluster = ClusterWorld(lambda: asyncio.get_running_loop().time(), ("fence-web",))
+        self.now = asyncio.get_running_loop().time
+        self.cluster = ClusterWorld(self.now, ("fence-web",))
         self.cluster.connected = lambda a, b: not {(a, b), (b, a)} & self.faults.cut
         self.transcript: list[str] | None = None
         self.decided: list[tuple[SimNode, Decree]] = []
@@ -317,20 +356,26 @@ class SimRegion:
         self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
         self.full: set[str] = set()  # instances whose disk takes nothing more
-        self.messages = 0
-        self.reads: list[tuple[float, str]] = []
-        self.nodes = [SimNode(self, n + 1, 1000.0 + n) for n in range(count or size)]
+        self.counts = Counts()
+        self.broken: list[str] = []  # promises that were seen broken as it happened
+        self.recall: Callable[[Durable], Durable] = lambda durable: durable
+        self.ec2 = Ec2(self.now, self.chance)
+        self.nodes: list[SimNode] = []
+        self._at: dict[str, SimNode] = {}  # by address
+        for at in created or [1000.0 + n for n in range(size)]:
+            self.launch(at)
 
     async def reach(self, sender: SimNode, address: str) -> SimNode:
         """Carry a call over the network, or lose it."""
+        assert sender.open_door
         low, high = self.faults.latency
         await asyncio.sleep(self.chance.uniform(low, high))
-        peer = next((n for n in self.nodes if n.address == address), None)
+        peer = self._at.get(address)
         cut = peer is not None and (sender.instance_id, peer.instance_id) in self.faults.cut
         if peer is None or cut or self.chance.random() < self.faults.lose:
             await asyncio.sleep(4.0)
             raise PeerError(f"{address} does not answer", rejected=False)
-        if peer.engine is None:
+        if peer.engine is None or not peer.open_door:
             raise PeerError(f"{address} refuses the connection", rejected=False)
         return peer
 
@@ -347,15 +392,25 @@ class SimRegion:
             self.moments[what] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self.moments[what])
 
+    def saved(self, node: SimNode) -> None:
+        """Compare what all daemons know at the moment one of them has written it down."""
+        elections = (n.engine.election() for n in self.nodes if n.engine is not None)
+        try:
+            check_together(elections)
+        except InvariantError as broken:
+            self.broken.append(f"{broken}, as {node.short} writes it down")
+
     def tell(self, what: str) -> None:
         """Write a line of the transcript, if there is one."""
         if self.transcript is not None:
-            self.transcript.append(f"{asyncio.get_running_loop().time():8.3f} {what}")
+            self.transcript.append(f"{self.now():8.3f} {what}")
 
     def launch(self, created: float) -> SimNode:
         """Return one more instance, not yet booted."""
         node = SimNode(self, len(self.nodes) + 1, created)
         self.nodes.append(node)
+        self._at[node.address] = node
+        node.becomes(InstanceState.RUNNING)
         return node
 
     async def end(self) -> None:
