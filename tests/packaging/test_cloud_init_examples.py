@@ -2,6 +2,7 @@
 
 import importlib.util
 import tomllib
+from email import message_from_bytes
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,6 +57,24 @@ def test_the_mapping_becomes_the_spec(tmp_path: Path, user_data: ModuleType) -> 
     spec = settings(tmp_path, user_data=user_data.toml(user_data.mapping(content))).spec
     assert (spec.cluster.name, spec.cluster.size) == ("web", 3)
     assert str(spec.address[0].elastic_ip) == "35.169.153.122"
+
+
+def test_the_mapping_in_one_of_several_parts_is_the_same_spec(user_data: ModuleType) -> None:
+    alone = user_data.mapping((EXAMPLES / "mapping.yaml").read_bytes())
+    assert user_data.mapping((EXAMPLES / "multipart.txt").read_bytes()) == alone
+
+
+def test_all_parts_are_what_they_say_they_are() -> None:
+    message = message_from_bytes((EXAMPLES / "multipart.txt").read_bytes())
+    starts = {"text/cloud-config": "#cloud-config\n", "text/x-shellscript": "#!/bin/sh\n"}
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    assert [part.get_content_type() for part in parts] == [
+        "text/cloud-config",
+        "text/cloud-config",
+        "text/x-shellscript",
+    ]
+    for part in parts:
+        assert str(part.get_payload()).startswith(starts[part.get_content_type()])
 
 
 def test_the_written_file_is_the_spec_with_the_rights_it_needs(tmp_path: Path) -> None:
