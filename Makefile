@@ -8,7 +8,7 @@ PACKAGES := PYTHONPATH=packaging $(BIN)/python -m muster_packages
 
 # What building, the lab and the tests run on this machine; the nodes' own packages are in the
 # lab's image.
-SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-venv systemd util-linux
+SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-venv qemu-utils systemd util-linux
 
 .PHONY: help
 help:
@@ -81,6 +81,11 @@ pages: venv
 .PHONY: stack
 stack: venv
 	@$(PACKAGES) stack
+
+# What `muster image` calls, as the policy of whoever builds images; commit the result.
+.PHONY: policy
+policy: venv
+	@$(PACKAGES) policy
 
 .PHONY: bench-form
 bench-form: venv lab-deps deb

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "timeline": ("muster.commands.timeline", "how the cluster came to be, from boot to formed"),
     "metrics": ("muster.commands.metrics", "numbers for Prometheus"),
     "config": ("muster.commands.config", "the effective spec, and where each value came from"),
+    "image": ("muster.commands.image", "from a disk file to instances; on a workstation"),
     "seal": ("muster.commands.seal", "make a node forget who it is, before an image of it"),
     "token": ("muster.commands.token", "a new cluster token, for a secret in a file or inline"),
 }

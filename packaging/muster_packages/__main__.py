@@ -1,4 +1,4 @@
-"""`python -m muster_packages deb|lock|stack`, run from the checkout (see the Makefile)."""
+"""`python -m muster_packages deb|lock|stack|policy`, run from the checkout (see the Makefile)."""
 
 import sys
 from pathlib import Path
@@ -21,8 +21,12 @@ def main(arguments: list[str]) -> int:
                 lock.write(here)
             case ["stack"]:
                 print(stack.write(ROOT).relative_to(ROOT))
+            case ["policy"]:
+                from muster_packages import image_policy  # botocore is slow to import
+
+                print(image_policy.write(ROOT).relative_to(ROOT))
             case _:
-                print("usage: python -m muster_packages deb|lock|stack", file=sys.stderr)
+                print("usage: python -m muster_packages deb|lock|stack|policy", file=sys.stderr)
                 return 2
     except PackagingError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -34,6 +34,10 @@ async def import_snapshot(request: Request) -> Answer:
             f"The service role {role} provided does not exist or does not have sufficient"
             " permissions",
         )
+    token = params.get("ClientToken")
+    for known in request.estate.imports.values():
+        if token is not None and known.client_token == token:
+            return _task_shape(known)
     container: Params = params.get("DiskContainer", {})
     bucket = container.get("UserBucket", {})
     kind = container.get("Format", "").upper()
@@ -51,6 +55,7 @@ async def import_snapshot(request: Request) -> Answer:
         started=request.estate.clock(),
         description=params.get("Description", ""),
         tags=launching.tag_specification(params, "import-snapshot-task"),
+        client_token=token,
     )
     request.estate.imports[task.task_id] = task
     request.estate.changed()
@@ -67,6 +72,17 @@ async def describe_import_snapshot_tasks(request: Request) -> Answer:
             raise AwsError("InvalidConversionTaskId", f"The import task '{wanted}' does not exist")
     chosen = [task for task in tasks.values() if not named or task.task_id in named]
     return {"ImportSnapshotTasks": [_task_shape(task) for task in chosen]}
+
+
+async def cancel_import_task(request: Request) -> Answer:
+    """CancelImportTask: only one that is under way."""
+    _advance(request.estate)
+    task = request.estate.imports.get(request.params.get("ImportTaskId", ""))
+    if task is None or task.snapshot_id is not None or task.cancelled:
+        raise AwsError("InvalidConversionTaskId", "The import task cannot be cancelled")
+    task.cancelled = True
+    request.estate.changed()
+    return {"ImportTaskId": task.task_id, "PreviousState": "active", "State": "cancelling"}
 
 
 async def describe_snapshots(request: Request) -> Answer:
@@ -162,6 +178,7 @@ async def describe_images(request: Request) -> Answer:
     params, images = request.params, request.seen.images
     named = [_image(request.seen, i) for i in params.get("ImageIds", [])]
     fields: dict[str, Values[Image]] = {
+        "block-device-mapping.snapshot-id": lambda one: [one.snapshot_id],
         "architecture": lambda one: [one.attributes.get("Architecture", "x86_64")],
         "image-id": lambda one: [one.image_id],
         "is-public": lambda _: [False],
@@ -178,6 +195,8 @@ async def describe_images(request: Request) -> Answer:
 def _advance(estate: Estate) -> None:
     """Give imports that are through their snapshot."""
     for task in estate.imports.values():
+        if task.cancelled:
+            continue
         if task.snapshot_id is None and task.size is not None and _share(estate, task) >= 1:
             snapshot = Snapshot(
                 snapshot_id=new_id("snap"),
@@ -202,7 +221,9 @@ def _task_shape(task: ImportTask) -> views.Shape:
         "Format": task.kind,
         "UserBucket": {"S3Bucket": task.bucket, "S3Key": task.key},
     }
-    if task.snapshot_id is not None:
+    if task.cancelled:
+        detail |= {"Status": "deleted", "StatusMessage": "User initiated task cancellation"}
+    elif task.snapshot_id is not None:
         detail |= {"Status": "completed", "SnapshotId": task.snapshot_id}
         detail["DiskImageSize"] = float(task.size or 0)
     elif task.size is None and task.share >= _STAGES[1][0]:
@@ -299,6 +320,7 @@ def _image_shape(image: Image) -> views.Shape:
 
 
 ACTIONS: dict[str, Action] = {
+    "CancelImportTask": cancel_import_task,
     "DeleteSnapshot": delete_snapshot,
     "DeregisterImage": deregister_image,
     "DescribeImages": describe_images,

@@ -7,6 +7,7 @@ from .actions_images import ACTIONS as IMAGE_ACTIONS
 from .actions_instances import ACTIONS as INSTANCE_ACTIONS
 from .actions_interfaces import ACTIONS as INTERFACE_ACTIONS
 from .actions_network import ACTIONS as NETWORK_ACTIONS
+from .actions_placement import ACTIONS as PLACEMENT_ACTIONS
 from .actions_tags import ACTIONS as TAG_ACTIONS
 from .actions_volumes import ACTIONS as VOLUME_ACTIONS
 from .credentials import Caller
@@ -25,6 +26,7 @@ ACTIONS: Mapping[str, Action] = {
     **ELASTIC_ACTIONS,
     **NETWORK_ACTIONS,
     **IMAGE_ACTIONS,
+    **PLACEMENT_ACTIONS,
     **TAG_ACTIONS,
     **VOLUME_ACTIONS,
 }

@@ -21,6 +21,7 @@ from .model import (
     Interface,
     Layout,
     MetadataOptions,
+    PlacementGroup,
     Route,
     RouteTable,
     Snapshot,
@@ -62,6 +63,8 @@ class Launch:
     metadata: MetadataOptions = field(default_factory=MetadataOptions)
     client_token: str | None = None
     shutdown_terminates: bool = False
+    placement_group: str | None = None
+    group_ids: tuple[str, ...] = ()
 
 
 class Estate:
@@ -89,6 +92,7 @@ class Estate:
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.imports: dict[str, ImportTask] = {}
+        self.placement_groups: dict[str, PlacementGroup] = {}
         self.launches: dict[str, tuple[Launch, list[str]]] = {}
         self.subnets = {
             subnet.subnet_id: subnet
@@ -238,6 +242,7 @@ class Estate:
             raise AwsError(
                 "InvalidAMIID.NotFound", f"The image id '[{launch.image_id}]' does not exist"
             )
+        self._check_groups(launch)
         subnet = self.subnet(launch.subnet_id or next(iter(self.subnets)))
         if launch.address is not None:
             self.check_free(launch.address, subnet)
@@ -253,6 +258,18 @@ class Estate:
             self.launches[launch.client_token] = (launch, [i.instance_id for i in made])
         self.changed()
         return made, True
+
+    def _check_groups(self, launch: Launch) -> None:
+        for wanted in launch.group_ids:
+            if wanted != self.group_id:
+                raise AwsError(
+                    "InvalidGroup.NotFound", f"The security group '{wanted}' does not exist"
+                )
+        if launch.placement_group not in (None, *self.placement_groups):
+            raise AwsError(
+                "InvalidPlacementGroup.Unknown",
+                f"The Placement Group '{launch.placement_group}' is unknown.",
+            )
 
     def check_free(self, address: IPv4Address, subnet: Subnet) -> None:
         """Refuse an address that is outside the subnet, reserved, or somebody's.
@@ -314,6 +331,7 @@ class Estate:
             key_name=launch.key_name,
             client_token=launch.client_token,
             shutdown_terminates=launch.shutdown_terminates,
+            placement_group=launch.placement_group,
         )
         self.instances[instance.instance_id] = instance
         return instance

@@ -51,6 +51,8 @@ def read(params: Params) -> Launch:
         metadata=metadata,
         client_token=params.get("ClientToken"),
         shutdown_terminates=params.get("InstanceInitiatedShutdownBehavior") == "terminate",
+        placement_group=params.get("Placement", {}).get("GroupName") or None,
+        group_ids=tuple(params.get("SecurityGroupIds", [])),
     )
 
 

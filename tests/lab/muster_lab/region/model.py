@@ -183,6 +183,7 @@ class Instance:
     key_name: str | None = None
     client_token: str | None = None
     shutdown_terminates: bool = False
+    placement_group: str | None = None
     transition_reason: str = ""
     state_reason: tuple[str, str] | None = None
 
@@ -230,6 +231,8 @@ class ImportTask:
         snapshot_id: what it made, once it is through.
         share: of its time that had passed when it was last looked at.
         tags: of the task.
+        client_token: of the request; the same one makes no second task.
+        cancelled: by CancelImportTask.
     """
 
     task_id: str
@@ -241,6 +244,17 @@ class ImportTask:
     description: str
     snapshot_id: str | None = None
     share: float = 0.0
+    tags: dict[str, str] = field(default_factory=dict)
+    client_token: str | None = None
+    cancelled: bool = False
+
+
+@dataclass
+class PlacementGroup:
+    """Instances that are to be near each other, or on hardware apart."""
+
+    name: str
+    strategy: str
     tags: dict[str, str] = field(default_factory=dict)
 
 

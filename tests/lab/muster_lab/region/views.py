@@ -61,7 +61,11 @@ def instance(estate: Estate, one: Instance) -> Shape:
         "ProductCodes": [],
         "InstanceType": one.instance_type,
         "LaunchTime": one.launch_time,
-        "Placement": {"AvailabilityZone": one.zone, "GroupName": "", "Tenancy": "default"},
+        "Placement": {
+            "AvailabilityZone": one.zone,
+            "GroupName": one.placement_group or "",
+            "Tenancy": "default",
+        },
         "Monitoring": {"State": "disabled"},
         "Architecture": "x86_64",
         "BlockDeviceMappings": _devices(estate, one),
