@@ -15,6 +15,7 @@ help:
 	@echo 'make demo    three nodes found a fenced cluster here, while you watch'
 	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
 	@echo 'make lab-long  what is too long for `make test`: five nodes at once, the daemon at rest'
+	@echo 'make fuzz    random input against every door (minutes); `make test` has a short run'
 	@echo 'make check   lint, types and the scan for banned constructs'
 	@echo 'make audit   the bundled libraries against known vulnerabilities; needs PyPI itself'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
@@ -110,6 +111,13 @@ SEEDS ?= 2000
 .PHONY: sim
 sim: venv
 	PYTHONPATH=tests/sim:daemon:client nice $(BIN)/python -m muster_sim --seeds $(SEEDS)
+
+# Random input against the peer port, the control socket, the helper and the token parser; writes
+# its figures into docs/fuzzing.md.
+INPUTS ?= 20000
+.PHONY: fuzz
+fuzz: venv
+	PYTHONPATH=tests/fuzz:daemon:client nice $(BIN)/python -m muster_fuzz --inputs $(INPUTS)
 
 .PHONY: venv
 venv: $(VENV)/.ready

@@ -108,7 +108,7 @@ def parse_secret(text: str) -> Tokens:
     )
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         # Without the cause: json's error carries the whole document.
         raise malformed from None
     if set(value) != {"v", "issue", "trust"} or value["v"] != 1:

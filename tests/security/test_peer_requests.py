@@ -281,6 +281,22 @@ async def test_a_large_body_and_a_large_header_are_refused(open_port: "OpenPort"
     assert port.door.hellos == []
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+async def test_a_compressed_body_is_a_malformed_one(
+    open_port: "OpenPort", caplog: pytest.LogCaptureFixture, coding: str
+) -> None:
+    port = await open_port()
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port.listener.port, ssl=await context_of(), server_hostname=SERVER
+    )
+    head = f"POST /peer/v1/hello HTTP/1.1\r\nHost: x\r\nContent-Encoding: {coding}\r\n"
+    writer.write(head.encode() + b"Connection: close\r\nContent-Length: 8\r\n\r\nnonsense")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert b" 400 " in answer
+    assert not any(record.exc_info for record in caplog.records)
+
+
 async def test_a_body_that_never_ends_is_given_up(
     open_port: "OpenPort", monkeypatch: pytest.MonkeyPatch
 ) -> None:

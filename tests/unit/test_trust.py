@@ -76,6 +76,7 @@ def test_secret_value_reads_back_and_carries_a_rotation() -> None:
     [
         "{",
         "{}",
+        '{"v":' + "[" * 4000,
         '{"v":2,"issue":"T","trust":["T"]}',
         '{"v":1,"issue":"T","trust":[]}',
         '{"v":1,"issue":"T","trust":["T"],"more":1}',

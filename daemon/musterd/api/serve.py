@@ -284,6 +284,7 @@ def _runner(application: web.Application) -> web.AppRunner:
         keepalive_timeout=_KEEPALIVE,
         shutdown_timeout=_SHUTDOWN,
         handler_cancellation=True,  # a follower that hung up must not keep its place
+        auto_decompress=False,  # nobody here compresses; a wrong one would be a server error
     )
 
 
