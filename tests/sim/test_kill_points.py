@@ -162,8 +162,10 @@ def _run(cell: Cell, number: int = 0, **changes: object) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
+def _quiet() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("cell", tuple(_cells()), ids=str)
