@@ -1,6 +1,6 @@
 """Which runs the matrix is made of: a point, who dies there, and on which role."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ class Role(StrEnum):
 
     CONDUCTOR = "conductor"
     FOLLOWER = "follower"
-    EVERYBODY = "all"  # before the election there are no roles: every node, each at the point
+    EVERYBODY = "all"  # every node, each as it comes to the point
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,18 @@ class Cell:
 
 # The helper dies at every point. What is different when more dies with it is not the point within
 # the verb but what the node holds and who carries on, so one state of each kind is enough.
+_ALL = (Role.EVERYBODY,)
 _DAEMONS = {
-    "prepare:middle-files": (Role.EVERYBODY,),
+    "prepare:middle-files": _ALL,
     "lay:middle-key": (Role.CONDUCTOR, Role.FOLLOWER),
-    "start:middle": (Role.CONDUCTOR, Role.FOLLOWER),
+    "start:middle": _ALL,
     "build:middle-made": (Role.CONDUCTOR,),
     "configure:middle-compared": (Role.CONDUCTOR,),
     "trust:middle": (Role.FOLLOWER,),
     "probe-fencing:middle": (Role.CONDUCTOR,),
 }
 _NODES = {
-    "prepare:middle-files": (Role.EVERYBODY,),
+    "prepare:middle-files": _ALL,
     "lay:middle-keys": (Role.CONDUCTOR, Role.FOLLOWER),
     "lay:middle-hosts": (Role.FOLLOWER,),
     "start:middle": (Role.CONDUCTOR, Role.FOLLOWER),
@@ -76,28 +77,37 @@ _NODES = {
 }
 
 
-def roles(verb: Verb) -> tuple[Role, ...]:
-    """Return the roles in which a verb is performed."""
-    if verb is Verb.PREPARE:
-        return (Role.EVERYBODY,)
-    return (Role.CONDUCTOR,) if verb in CONDUCTED else (Role.CONDUCTOR, Role.FOLLOWER)
+def roles(point: str) -> tuple[Role, ...]:
+    """Return on which nodes the helper dies at a point, a run each.
+
+    Half done, a node differs from its fellows: conductor and follower die in runs of their own.
+    Before and after a verb all nodes may die in one. Before the election nobody has a role.
+    """
+    verb = Verb(point.partition(":")[0])
+    if verb in CONDUCTED:
+        return (Role.CONDUCTOR,)
+    half_done = ":middle" in point and verb is not Verb.PREPARE
+    return (Role.CONDUCTOR, Role.FOLLOWER) if half_done or verb is Verb.SURVEY else _ALL
 
 
 def cells() -> tuple[Cell, ...]:
     """Return all runs."""
-    return (*_helpers(), *_more_than_the_helper())
+    return (
+        *_more_than_the_helper(Victim.NODE, _NODES),
+        *_helpers(),
+        *_more_than_the_helper(Victim.DAEMON, _DAEMONS),
+    )
 
 
 def _helpers() -> Iterator[Cell]:
-    for verb, points in POINTS.items():
+    for points in POINTS.values():
         for point in points:
-            for role in roles(verb):
+            for role in roles(point):
                 yield Cell(point, Victim.HELPER, role)
     yield Cell("survey:before", Victim.HELPER, Role.EVERYBODY)
 
 
-def _more_than_the_helper() -> Iterator[Cell]:
-    for victim, points in ((Victim.NODE, _NODES), (Victim.DAEMON, _DAEMONS)):
-        for point, chosen in points.items():
-            for role in chosen:
-                yield Cell(point, victim, role)
+def _more_than_the_helper(victim: Victim, points: Mapping[str, tuple[Role, ...]]) -> Iterator[Cell]:
+    for point, chosen in points.items():
+        for role in chosen:
+            yield Cell(point, victim, role)
