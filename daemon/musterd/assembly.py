@@ -81,7 +81,9 @@ def after(verb: Verb, facts: NodeFacts) -> NodeFacts:
     """
     match verb:
         case Verb.PREPARE:
-            return replace(facts, prepared=True, corosync=CorosyncConfig.ABSENT)
+            stub = facts.corosync is CorosyncConfig.STUB  # a member's own stays where it is
+            left = CorosyncConfig.ABSENT if stub else facts.corosync
+            return replace(facts, prepared=True, corosync=left)
         case Verb.LAY:
             return replace(facts, laid=True, corosync=CorosyncConfig.OURS)
         case Verb.START:

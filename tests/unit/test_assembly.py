@@ -182,6 +182,15 @@ def test_each_verbs_success_leads_to_the_next_step() -> None:
 # --- words ------------------------------------------------------------------------------------
 
 
+def test_a_member_that_is_prepared_again_keeps_its_cluster() -> None:
+    """A crashed member boots: pcsd does not run yet, its files and its CIB are the cluster's."""
+    own = replace(facts(laid=True), prepared=False, enabled=True, cib=True)
+    now = founding(own, decree=decree())
+    assert verb(next_step(now)) is Verb.PREPARE
+    again = replace(now, facts=after(Verb.PREPARE, own))
+    assert verb(next_step(again)) is Verb.START
+
+
 def test_lost_quorum_names_who_is_offline() -> None:
     assert settled(replace(ALL, quorate=False), WANTED) == "quorum"
     lonely = replace(cluster(NAMES[0]), quorate=False)
