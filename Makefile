@@ -8,7 +8,8 @@ PACKAGES := PYTHONPATH=packaging $(BIN)/python -m muster_packages
 
 # What building, the lab and the tests run on this machine; the nodes' own packages are in the
 # lab's image.
-SYSTEM_PACKAGES := binutils dpkg iproute2 mmdebstrap nftables openssl python3-venv qemu-utils systemd util-linux
+SYSTEM_PACKAGES := binutils dpkg iproute2 mandoc mmdebstrap nftables openssl python3-venv qemu-utils \
+    systemd util-linux zsh
 
 .PHONY: help
 help:

@@ -50,13 +50,14 @@ def overview() -> str:
     verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, (_, line) in VERBS.items())
     return f"""usage: muster VERB [options]
 
-Asks and directs musterd, which turns EC2 instances into one fenced Pacemaker cluster.
+Asks and directs musterd, which turns EC2 instances into one fenced Pacemaker
+cluster.
 
 {verbs}
 
-`muster VERB --help` says more, with an example. `muster --version` tells the version.
-Exit codes: 0 done, 1 refused or not possible, 2 usage, 3 timed out, 4 failed, 5 musterd
-does not answer."""
+`muster VERB --help` says more, with an example; so does `man muster`.
+Exit codes: 0 done, 1 refused or not possible, 2 usage, 3 timed out, 4 failed,
+5 musterd does not answer."""
 
 
 def _version() -> str:

@@ -1,5 +1,6 @@
 """The tree that a package installs, staged under one folder."""
 
+import gzip
 import os
 import shutil
 import stat
@@ -13,6 +14,13 @@ APPLICATION = "/usr/lib/muster/app"
 LIBRARIES = "/usr/lib/muster/lib"
 UNITS = "/lib/systemd/system"
 DOCUMENTS = "/usr/share/doc/muster"
+MANUAL = "/usr/share/man"
+# Where scripts of the system's Python find `muster.client`; the rest of us stays private.
+FOR_SCRIPTS = "/usr/lib/python3/dist-packages/muster"
+COMPLETIONS = {
+    "muster.bash": "/usr/share/bash-completion/completions/muster",
+    "_muster": "/usr/share/zsh/vendor-completions/_muster",
+}
 
 PACKAGES = ("daemon/musterd", "daemon/muster_helper", "client/muster")
 
@@ -59,6 +67,10 @@ def stage(checkout: Checkout, target: Path) -> None:
     _program(_at(target, "/usr/lib/muster/muster-user-data"), user_data.read_text(encoding="utf-8"))
     _units(checkout.root / "units", target)
     _documents(checkout.root, _at(target, DOCUMENTS))
+    _for_shells(checkout.root / "packaging", target)
+    scripts = _at(target, FOR_SCRIPTS)
+    scripts.parent.mkdir(parents=True)
+    scripts.symlink_to(f"{APPLICATION}/muster")
 
 
 def normalise(target: Path, epoch: int) -> None:
@@ -117,6 +129,18 @@ def _units(source: Path, target: Path) -> None:
     for name in ("sysusers.d/muster.conf", "tmpfiles.d/muster.conf"):
         (target / "usr/lib" / name).parent.mkdir(parents=True)
         shutil.copyfile(source / name, target / "usr/lib" / name)
+
+
+def _for_shells(packaging: Path, target: Path) -> None:
+    """Install manual pages, compressed as Debian wants them, and completions."""
+    for page in sorted((packaging / "man").iterdir()):
+        place = _at(target, f"{MANUAL}/man{page.suffix[1:]}/{page.name}.gz")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(gzip.compress(page.read_bytes(), mtime=0))
+    for name, path in COMPLETIONS.items():
+        place = _at(target, path)
+        place.parent.mkdir(parents=True)
+        shutil.copyfile(packaging / "completions" / name, place)
 
 
 def _documents(root: Path, target: Path) -> None:

@@ -24,10 +24,14 @@ PLACES = (
     "lib/systemd/system/",
     "usr/bin/muster",
     "usr/lib/muster/",
+    "usr/lib/python3/dist-packages/muster",
     "usr/lib/sysusers.d/muster.conf",
     "usr/lib/tmpfiles.d/muster.conf",
     "usr/sbin/musterd",
+    "usr/share/bash-completion/completions/muster",
     "usr/share/doc/muster/",
+    "usr/share/man/",
+    "usr/share/zsh/vendor-completions/_muster",
 )
 PROGRAMS = {
     "usr/bin/muster",

@@ -15,8 +15,9 @@ WIDTH = max(map(len, MARKS.values()))
 EXAMPLE = """example:
   muster doctor --json | jq -r '.checks[] | select(.outcome == "error") | .cure'
 
-It tries the ports between the nodes both ways, rehearses what EC2 must allow, and reads what EC2
-and this node say of themselves; it changes nothing. Exit code 0: no check failed; 4: one did."""
+It tries the ports between the nodes both ways, rehearses what EC2 must allow,
+and reads what EC2 and this node say of themselves; it changes nothing. Exit
+code 0: no check failed; 4: one did."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

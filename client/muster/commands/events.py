@@ -12,8 +12,9 @@ from muster.following import Follower, decode
 
 FIRST = 5.0  # seconds that musterd may take to begin to answer
 
-EXAMPLE = """example:
-  muster events --json | jq -r 'select(.kind == "phase") | "\\(.seconds) \\(.message)"'
+EXAMPLE = """examples:
+  muster events --follow
+  muster events --json | jq -r 'select(.kind == "finding") | .message'
 
 Columns: seconds since musterd started, time in UTC, kind, what happened."""
 

@@ -19,11 +19,11 @@ GRACE = 5.0  # seconds: musterd reads the spec anew; until then it may tell an o
 SMALLEST, LARGEST = 2, 16  # founding members
 
 EXAMPLE = """example, the same on every node:
-  sudo muster join --cluster web --size 3 --address 10.0.0.68 --wait --timeout 600
+  sudo muster join --cluster web --size 3 --address 10.0.0.68 --wait
 
-Without options, musterd takes the spec from /etc/muster/muster.toml, user data and instance tags.
-An existing file that says otherwise is never overwritten. With --wait, the exit codes are those of
-`muster wait`."""
+Without options, musterd takes the spec from /etc/muster/muster.toml, user data
+and instance tags. An existing file that says otherwise is never overwritten.
+With --wait, the exit codes are those of `muster wait`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,12 +15,13 @@ from muster.sealing.look import Membership, finds, membership
 from muster.sealing.traces import BY_SEAL, Find, Removal
 
 EXAMPLE = """examples:
-  sudo muster seal && sudo muster seal --check      the last step of an image build
-  sudo muster seal --root /mnt --check              an image that is mounted somewhere
+  sudo muster seal && sudo muster seal --check    # last step of an image build
+  sudo muster seal --root /mnt --check            # an image mounted somewhere
 
-It removes: machine-id, keys and tokens of pcs, Corosync and Pacemaker, their configuration, what
-musterd and cloud-init remember, with --host-keys also sshd's keys. The spec stays. A node of a real
-cluster is refused, unless --abandon names that cluster.
+It removes: machine-id, keys and tokens of pcs, Corosync and Pacemaker, their
+configuration, what musterd and cloud-init remember, with --host-keys also
+sshd's keys. The spec stays. A node of a real cluster is refused, unless
+--abandon names that cluster.
 
 exit codes of --check: 0 nothing found   1 found, one line each"""
 

@@ -16,7 +16,8 @@ BYTES = 32
 EXAMPLE = """example, then copy the file to every node, and set [secret] source = "file":
   muster token | sudo install -m 0640 -g musterd /dev/stdin /etc/muster/token
 
-Who has the token can join the cluster: it belongs on no command line and in no chat."""
+Who has the token can join the cluster: it belongs on no command line and in no
+chat."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,8 @@ EXAMPLE = """example:
   muster wait --for healthy --timeout 300 && systemctl start my-deployment
 
 exit codes:
-  0 reached   3 timed out   4 this node's phase is "failed"   5 musterd does not answer"""
+  0 reached    3 timed out    4 this node's phase is "failed"
+  5 musterd does not answer"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

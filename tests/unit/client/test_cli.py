@@ -16,7 +16,7 @@ def test_help_fits_one_screen_and_has_an_example(
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 24
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     assert any(line.startswith("example") for line in lines)
     assert any(f"muster {verb} " in line for line in lines[1:])
 
@@ -26,6 +26,7 @@ def test_the_overview_names_every_verb(context: Context) -> None:
     told = printed(context.out)
     assert all(f"\n  {verb} " in told for verb in cli.VERBS)
     assert len(told.splitlines()) <= 24
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_nothing_to_do_is_a_usage_error(context: Context) -> None:
