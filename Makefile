@@ -102,6 +102,15 @@ bench-footprint: venv lab-deps deb
 kill-matrix: venv lab-deps deb
 	tests/lab/kill-matrix --write
 
+.PHONY: bench-cli
+bench-cli: venv lab-deps deb
+	$(BIN)/python tests/bench/cli.py
+
+# What an administrator sees, from a real cluster into docs/captures; needs tmux.
+.PHONY: captures
+captures: venv lab-deps deb
+	$(BIN)/python tests/lab/captures.py
+
 # Every interleaving of the election's messages and crashes, up to stated bounds (docs/simulation.md).
 .PHONY: explore
 explore: venv

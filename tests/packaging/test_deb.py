@@ -77,9 +77,12 @@ def test_everything_belongs_to_root(unpacked: Unpacked) -> None:
     assert {line.split()[1] for line in listing.splitlines()} == {"root/root"}
 
 
-def test_the_only_links_lead_to_the_system_certificates(unpacked: Unpacked) -> None:
+def test_the_only_links_lead_to_the_certificates_and_to_the_client(unpacked: Unpacked) -> None:
     links = {path.name: os.readlink(path) for path in files(unpacked) if path.is_symlink()}
-    assert links == {"cacert.pem": "/etc/ssl/certs/ca-certificates.crt"}
+    assert links == {
+        "cacert.pem": "/etc/ssl/certs/ca-certificates.crt",
+        "muster": "/usr/lib/muster/app/muster",  # what scripts import
+    }
 
 
 def test_dpkg_can_verify_every_file(unpacked: Unpacked) -> None:

@@ -17,6 +17,11 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{middle} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    return median(values)
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Ratio of the medians."""
     return median(ours) / median(theirs)
