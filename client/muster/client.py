@@ -1,267 +1,176 @@
-"""Asks musterd on its unix sockets. Every call is bounded in time and in size."""
+"""musterd for scripts, typed: what `muster` does on the command line, as Python.
 
+    from muster.client import Client
+
+    status = Client().wait("healthy", timeout=600)
+    print(status.cluster.name, [node.name for node in status.nodes])
+
+Standard library only. Every call is bounded in time and raises `muster.errors.ClientError`, which
+says what happened, why, and what to type next. Unknown keys of a newer musterd are ignored, and
+keys that an older one does not give are empty.
+"""
+
+import dataclasses
 import json
-import socket
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from muster.contract import ADMIN_SOCKET, PREFLIGHT_SECONDS, STATUS_SOCKET
-from muster.errors import (
-    ClientError,
-    NotAllowedError,
-    RefusedError,
-    UnintelligibleError,
-    UnreachableError,
-)
-from muster.fields import text
-from muster.http1 import Response, request
+from muster import health
+from muster.api import Event, FindingStatus, Operation, Status
+from muster.contract import ADMIN_SOCKET, STATUS_FILE, STATUS_SOCKET
+from muster.errors import FailedError, TimedOutError, UnreachableError
+from muster.fields import Document, text
+from muster.following import Follower, decode
+from muster.transport import Transport
 
-ANSWER_LIMIT = 8 * 1024 * 1024  # bytes of one document; 16 nodes take a few tens of KiB
-ACTIVATION = 30.0  # seconds: asking may be what starts musterd (its sockets are systemd's)
-LINE_LIMIT = 1024 * 1024  # bytes of one event
-RECEIVE = 65_536  # bytes
+Goal = Literal["formed", "healthy"]
+Model = TypeVar("Model")
 
-
-def _connect(path: str, seconds: float) -> socket.socket:
-    """Return a connected socket that gives up on any one operation after `seconds`."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(max(seconds, 0.001))
-    try:
-        connection.connect(path)
-    except OSError as error:
-        connection.close()
-        raise explain(error, path) from error
-    return connection
-
-
-def explain(error: OSError, path: str) -> ClientError:
-    """Turn what the kernel said about a socket into what a person can do about it."""
-    what = "cannot reach musterd on this node"
-    start = "sudo systemctl start musterd"
-    logs = "sudo journalctl -u musterd -n 50"
-    if isinstance(error, PermissionError):
-        own = path == ADMIN_SOCKET
-        return NotAllowedError(
-            f"cannot use {path}",
-            why="only root may use it" if own else "only root and the group muster may use it",
-            cure="run it with sudo"
-            + ("" if own else ", or: sudo usermod -aG muster USER, and log in again"),
-        )
-    if isinstance(error, FileNotFoundError):
-        return UnreachableError(what, why=f"there is no socket {path}", cure=start)
-    if isinstance(error, ConnectionRefusedError):
-        return UnreachableError(what, why=f"nobody listens on {path}", cure=start)
-    if isinstance(error, TimeoutError):
-        return UnreachableError(what, why="it did not answer in time", cure=logs)
-    return UnreachableError(what, why=f"{path}: {error.strerror or error}", cure=logs)
-
-
-def _decode(body: bytes) -> dict[str, object] | None:
-    """Return the JSON object in `body`, None when it is something else."""
-    try:
-        document = json.loads(body)
-    except ValueError:  # not JSON, or not UTF-8
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _check(response: Response, body: bytes, asked: str) -> None:
-    """Raise RefusedError unless the status is 2xx (problem document: RFC 9457)."""
-    if 200 <= response.status < 300:
-        return
-    problem = _decode(body)
-    if problem is None:
-        problem = {"detail": body[:200].decode("utf-8", "replace").strip()}
-    raise RefusedError(
-        text(problem, "title") or f"musterd answered {response.status} to {asked}",
-        why=text(problem, "detail"),
-        cure=text(problem, "remedy"),
-        status=response.status,
-        kind=text(problem, "kind"),
-    )
-
-
-class EventStream:
-    """`GET /v1/events`: one line of JSON an event. A context manager; close it to stop.
-
-    Attributes:
-        ended: musterd has no more to say, or went away.
-    """
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.ended = False
-        self._connection = connection
-        self._response = Response()
-        self._rest = b""
-
-    def __enter__(self) -> "EventStream":
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Hang up."""
-        self.close()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._connection.close()
-
-    @property
-    def answered(self) -> bool:
-        """Whether musterd has begun to answer."""
-        return self._response.status != 0
-
-    def take(self, seconds: float | None) -> list[str]:
-        """Return the lines that are here, waiting for the first at most `seconds` (None: ever).
-
-        An empty list means that the time is over, or that the stream has `ended`.
-
-        Raises:
-            ClientError: musterd refused, or what came is not a stream of lines.
-        """
-        lines: list[str] = []
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not lines and not self.ended:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            self._connection.settimeout(left)
-            try:
-                data = self._connection.recv(RECEIVE)
-            except TimeoutError:
-                break
-            except OSError:  # reset: the daemon was killed
-                data = b""
-            lines = self._add(data)
-        return lines
-
-    def _add(self, data: bytes) -> list[str]:
-        """Take received bytes (none: closed) and return the complete lines they make."""
-        if not data:
-            self.ended = True
-        self._rest += self._response.feed(data)
-        self.ended = self.ended or self._response.done
-        if self._response.status >= 300 and not self.ended:
-            return []
-        if self.ended and self.answered:
-            _check(self._response, self._rest, "GET /v1/events")
-        elif len(self._rest) > LINE_LIMIT + RECEIVE:
-            raise UnintelligibleError("cannot read musterd's events", why="a line has no end")
-        *lines, self._rest = self._rest.split(b"\n")
-        return [line.decode("utf-8", "replace") for line in lines if line.strip()]
+RECHECK = 5.0  # seconds: health may change without an event of ours
+FIRST = 5.0  # seconds that musterd may take to begin to answer
 
 
 class Client:
-    """musterd on this node, asked over its two sockets."""
+    """musterd on this node.
+
+    Args:
+        status_socket: where questions are answered.
+        admin_socket: where changes are asked for (root only).
+        status_file: the last written status.
+    """
 
     def __init__(
         self,
+        *,
         status_socket: str = STATUS_SOCKET,
         admin_socket: str = ADMIN_SOCKET,
-        seconds: float = 5.0,
+        status_file: str = STATUS_FILE,
     ) -> None:
-        self._status_socket = status_socket
-        self._admin_socket = admin_socket
-        self._seconds = seconds
+        self._transport = Transport(status_socket, admin_socket)
+        self._status_file = status_file
 
-    def status(self, seconds: float | None = None) -> dict[str, object]:
-        """Return `GET /v1/status`: the fields of `muster.api.Status`.
+    def status(self) -> Status:
+        """Return what is known now. Raises UnreachableError while musterd does not answer."""
+        return read(Status, self._transport.status())
 
-        Args:
-            seconds: how long it may take, when less than this client's own limit.
-        """
-        limit = self._seconds if seconds is None else min(seconds, self._seconds)
-        return self._ask(self._status_socket, "GET", "/v1/status", seconds=limit)
-
-    def config(self) -> dict[str, object]:
-        """Return `GET /v1/config`: "spec" (nested), "origins" (dotted key -> source), "digest"."""
-        return self._ask(self._status_socket, "GET", "/v1/config")
-
-    def metrics(self) -> str:
-        """Return `GET /metrics`: Prometheus text."""
-        asked = "GET /metrics"
-        data = request("GET", "/metrics")
-        response, answer = self._exchange(self._status_socket, data, asked, self._seconds)
-        _check(response, answer, asked)
-        return answer.decode("utf-8", "replace")
-
-    def preflight(self) -> dict[str, object]:
-        """Return `GET /v1/preflight`: the fields of `muster.api.Preflight`, after some seconds."""
-        limit = PREFLIGHT_SECONDS + self._seconds
-        return self._ask(self._status_socket, "GET", "/v1/preflight", seconds=limit)
-
-    def join(self) -> dict[str, object]:
-        """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""
-        return self._ask(self._admin_socket, "POST", "/v1/join", b"{}", ACTIVATION)
-
-    def events(self, *, follow: bool) -> EventStream:
-        """Return the stream of events: the kept ones, and with `follow` each new one."""
-        connection = _connect(self._status_socket, self._seconds)
-        stream = EventStream(connection)
-        try:
-            connection.sendall(request("GET", f"/v1/events?follow={int(follow)}"))
-        except OSError as error:
-            connection.close()
-            raise explain(error, self._status_socket) from error
-        return stream
-
-    def _ask(
-        self,
-        path: str,
-        method: str,
-        target: str,
-        body: bytes | None = None,
-        seconds: float | None = None,
-    ) -> dict[str, object]:
-        """Return the JSON object that answers one request.
+    def last_status(self) -> Status:
+        """Return what musterd wrote last, whether it runs or not; `written` tells its age.
 
         Raises:
-            UnreachableError: nobody answered in time.
-            NotAllowedError: the socket is not for this user.
-            RefusedError: musterd said no.
-            UnintelligibleError: the answer is not ours.
+            UnreachableError: there is no such file, or it cannot be read.
         """
-        asked = f"{method} {target}"
-        limit = self._seconds if seconds is None else seconds
-        response, answer = self._exchange(path, request(method, target, body), asked, limit)
-        _check(response, answer, asked)
-        document = _decode(answer)
-        if document is None:
-            raise UnintelligibleError(
-                "cannot understand musterd's answer",
-                why=f"the answer to {asked} is not a JSON object",
-                cure="muster --version; systemctl status musterd",
-            )
-        return document
+        try:
+            with open(self._status_file, encoding="utf-8") as file:
+                document = json.load(file)
+        except (OSError, ValueError) as error:
+            raise UnreachableError(
+                "cannot read the last written status",
+                why=f"{self._status_file}: {error}",
+                cure="sudo systemctl start musterd",
+            ) from error
+        return read(Status, document if isinstance(document, dict) else {})
 
-    def _exchange(
-        self, path: str, data: bytes, asked: str, seconds: float
-    ) -> tuple[Response, bytes]:
-        """Send a request and return the whole response, within `seconds` in all."""
-        deadline = time.monotonic() + seconds
-        response, parts, size = Response(), [], 0
-        with _connect(path, seconds) as connection:
-            try:
-                connection.sendall(data)
-                while not response.done:
-                    connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                    received = connection.recv(RECEIVE)
-                    if not received:
-                        response.close()
-                        break
-                    parts.append(response.feed(received))
-                    size += len(parts[-1])
-                    if size > ANSWER_LIMIT:
-                        raise UnintelligibleError(
-                            "cannot use musterd's answer",
-                            why=f"the answer to {asked} is larger than {ANSWER_LIMIT} bytes",
-                            cure="systemctl status musterd",
+    def problems(self) -> tuple[FindingStatus, ...]:
+        """Return everything that is wrong now, errors first; `cure` holds a command a line."""
+        return tuple(FindingStatus(*wrong) for wrong in health.wrongs(self._transport.status()))
+
+    def wait(self, goal: Goal = "formed", *, timeout: float | None = None) -> Status:
+        """Return the status once the goal is reached.
+
+        Args:
+            goal: "formed": this node is a member; "healthy": everything is as the spec wants it.
+            timeout: seconds, None for ever.
+
+        Raises:
+            TimedOutError: the time is over; `why` tells what is missing.
+            FailedError: this node cannot go on by itself.
+            UnreachableError: musterd has been away for longer than a restart takes.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        missing = ["musterd does not answer"]
+        with Follower(self._transport) as follower:
+            while True:
+                document = follower.status()
+                if document is not None:
+                    if text(document, "phase") == "failed":
+                        raise FailedError(
+                            "this node failed",
+                            why=text(document, "reason"),
+                            cure=text(document, "next"),
                         )
-            except OSError as error:
-                raise explain(error, path) from error
-        return response, b"".join(parts)
+                    missing = health.missing(goal, document)
+                    if not missing:
+                        return read(Status, document)
+                left = RECHECK if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    raise TimedOutError(
+                        f"not {goal} after {timeout} s",
+                        why="; ".join(missing),
+                        cure="muster status",
+                    )
+                follower.take(min(left, RECHECK))
+
+    def events(self, *, follow: bool = False) -> Iterator[Event]:
+        """Yield the kept events; with `follow` go on for ever, through restarts of musterd."""
+        if follow:
+            with Follower(self._transport) as follower:
+                while True:
+                    yield from (read(Event, event) for event in follower.take())
+        with self._transport.events(follow=False) as stream:
+            while not stream.ended:
+                lines = stream.take(FIRST)
+                if not lines and not stream.ended:
+                    raise UnreachableError("cannot read the events", why="musterd said nothing")
+                yield from (read(Event, event) for event in map(decode, lines) if event)
+
+    def join(self) -> Operation:
+        """Have musterd read the spec anew and found or join the cluster. Root only."""
+        return read(Operation, self._transport.join())
+
+    def config(self) -> dict[str, object]:
+        """Return "spec" (nested), "origins" (dotted key -> source) and "digest"; no secret."""
+        return self._transport.config()
+
+    def metrics(self) -> str:
+        """Return Prometheus text."""
+        return self._transport.metrics()
+
+
+def read(model: type[Model], document: Document) -> Model:
+    """Return a public model with the values of a decoded JSON object.
+
+    What is missing or of another type becomes the model's default, or empty.
+
+    Args:
+        model: a dataclass of `muster.api`.
+        document: what musterd answered.
+    """
+    hints = get_type_hints(model)
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(model):  # type: ignore[arg-type]  # Model is one of ours
+        found, value = _value(hints[field.name], document.get(field.name))
+        defaults = (field.default, field.default_factory)
+        if found or all(default is dataclasses.MISSING for default in defaults):
+            values[field.name] = value
+    return model(**values)
+
+
+def _value(hint: object, value: object) -> tuple[bool, object]:
+    """Return whether a value is of the type, and the value or an empty one."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        fits = isinstance(value, dict)
+        return fits, read(hint, value if isinstance(value, dict) else {})
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else []
+        return bool(items), tuple(_value(arguments[0], item)[1] for item in items)
+    if origin is dict:
+        pairs = value.items() if isinstance(value, dict) else ()
+        return isinstance(value, dict), {str(key): str(item) for key, item in pairs}
+    if hint is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        return fits, float(value) if isinstance(value, int | float) else 0.0
+    if isinstance(hint, type) and isinstance(value, hint):
+        return not (hint is int and isinstance(value, bool)), value
+    return False, hint() if isinstance(hint, type) else None

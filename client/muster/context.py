@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from muster.client import Client
 from muster.contract import ADMIN_SOCKET, SPEC_FILE, STATUS_FILE, STATUS_SOCKET
 from muster.screen import Screen
+from muster.transport import Transport
 
 TYPE_CHECKING = False  # typing's own constant costs 4 ms of import
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Context:
     ) -> None:
         self.out = sys.stdout if out is None else out
         self.err = sys.stderr if err is None else err
-        self.client = Client(*sockets)
+        self.client = Transport(*sockets)
         self.status_file = status_file
         self.spec_file = spec_file
         self.wall = wall

@@ -4,6 +4,8 @@
     ├── UnreachableError       musterd does not answer (5)
     ├── NotAllowedError        the socket is not for this user (1)
     ├── RefusedError           musterd answered, and said no (1)
+    ├── TimedOutError          what was waited for did not come (3)
+    ├── FailedError            this node cannot go on by itself (4)
     ├── UnintelligibleError    what answered is not HTTP or not our JSON (1)
     └── SpecConflictError      the spec file says otherwise; it is never overwritten (1)
 
@@ -38,6 +40,18 @@ class UnreachableError(ClientError):
     """Nobody answers at the socket, or not in time."""
 
     exit = Exit.UNREACHABLE
+
+
+class TimedOutError(ClientError):
+    """What was waited for did not come in time; `why` tells what was missing."""
+
+    exit = Exit.TIMED_OUT
+
+
+class FailedError(ClientError):
+    """This node's phase is `failed`: only a person can go on."""
+
+    exit = Exit.FAILED
 
 
 class NotAllowedError(ClientError):

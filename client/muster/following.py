@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from muster.client import Client, EventStream
 from muster.errors import UnreachableError
 from muster.fields import Document, number, text
+from muster.transport import EventStream, Transport
 
 PATIENCE = 30.0  # seconds without musterd before giving up: it restarts in less, and so does a boot
 RETRY = 0.5  # seconds between attempts to connect
@@ -26,7 +26,7 @@ class Follower:
 
     def __init__(
         self,
-        client: Client,
+        client: Transport,
         patience: float | None = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,

@@ -101,3 +101,26 @@ def _unfenced(document: Document) -> list[Wrong]:
     whom = "any member" if len(bare) == len(members) else ", ".join(bare)
     what = f"it was not proven that {whom} can be fenced"
     return [(WARNING, what, 'set [fencing] prove = "permissions" in /etc/muster/muster.toml')]
+
+
+def missing(goal: str, document: Document) -> list[str]:
+    """Return what is missing until a goal is reached, as sentences; nothing when it is.
+
+    Args:
+        goal: a key of GOALS.
+        document: the status.
+    """
+    return GOALS[goal](document)
+
+
+def _unformed(document: Document) -> list[str]:
+    phase = text(document, "phase")
+    return [] if phase == "formed" else [f"this node is {phase}: {text(document, 'reason')}"]
+
+
+def _unhealthy(document: Document) -> list[str]:
+    found = [*cluster(document), *findings(document)]
+    return _unformed(document) + [what for severity, what, _ in found if severity == ERROR]
+
+
+GOALS = {"formed": _unformed, "healthy": _unhealthy}

@@ -16,8 +16,8 @@ import structlog
 from openapi_spec_validator import validate
 
 from muster.api import CheckStatus, Event, Operation, Preflight, Status
-from muster.client import Client
 from muster.errors import RefusedError
+from muster.transport import Transport
 from musterd.api import control
 from musterd.api.access import Access, Caller
 from musterd.api.control import ROUTES, control_applications
@@ -185,7 +185,7 @@ async def test_an_error_carries_its_three_parts(
 
 
 async def test_the_projects_client_understands_all_of_it(sockets: Sockets) -> None:
-    client = Client(str(sockets.status), str(sockets.admin))
+    client = Transport(str(sockets.status), str(sockets.admin))
     status, config, operation = await asyncio.gather(
         asyncio.to_thread(client.status),
         asyncio.to_thread(client.config),
@@ -221,7 +221,7 @@ async def test_a_query_that_means_nothing_is_refused(sockets: Sockets, query: st
 
 
 async def test_followers_hear_each_event_and_the_end(sockets: Sockets) -> None:
-    client = Client(str(sockets.status), str(sockets.admin))
+    client = Transport(str(sockets.status), str(sockets.admin))
 
     def read_all() -> list[str]:
         lines: list[str] = []

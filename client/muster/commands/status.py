@@ -5,10 +5,10 @@ import json
 import time
 
 from muster import render
-from muster.client import EventStream
 from muster.context import Context
 from muster.contract import Exit
 from muster.errors import ClientError, UnreachableError
+from muster.transport import EventStream
 
 REFRESH = 2.0  # seconds: how old a watched screen may become when no event comes
 # Cursor home; erase to the end of the line; erase below (ECMA-48). Nothing is erased before its

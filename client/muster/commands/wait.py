@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from collections.abc import Callable
 
 from muster import health
 from muster.ages import span
@@ -30,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for",
         dest="goal",
-        choices=sorted(GOALS),
+        choices=sorted(health.GOALS),
         default="formed",
         help="formed (default): this node is a member; healthy: also quorate, every node online, "
         "every address where it should be, every resource started, no finding that is an error",
@@ -70,12 +69,11 @@ def until(
 
     Args:
         context: where to ask and to print.
-        goal: a key of GOALS.
+        goal: a key of `health.GOALS`.
         timeout: seconds, None for ever.
         progress: told of everything that happens, if given.
         grace: seconds for which "failed" may be what was before; then it ends the wait.
     """
-    missing = GOALS[goal]
     deadline = None if timeout is None else time.monotonic() + timeout
     settled = time.monotonic() + grace
     document: Document = {}
@@ -86,7 +84,7 @@ def until(
                 document = latest
                 if progress is not None:
                     progress.status(document)
-                code = _verdict(document, missing)
+                code = _verdict(goal, document)
                 early = code is Exit.FAILED and _left(settled) > 0
                 if code is not None and not early:
                     return _end(context, code, goal, document)
@@ -118,24 +116,11 @@ def _left(moment: float) -> float:
     return moment - time.monotonic()
 
 
-def _verdict(document: Document, missing: Callable[[Document], list[str]]) -> Exit | None:
+def _verdict(goal: str, document: Document) -> Exit | None:
     """Return how the wait ends, None while it goes on."""
     if text(document, "phase") == "failed":
         return Exit.FAILED
-    return None if missing(document) else Exit.OK
-
-
-def _unformed(document: Document) -> list[str]:
-    """Return what is missing until this node is a member of the formed cluster."""
-    phase = text(document, "phase")
-    return [] if phase == "formed" else [f"this node is {phase}: {text(document, 'reason')}"]
-
-
-def unhealthy(document: Document) -> list[str]:
-    """Return what is missing until everything is as the spec wants it, as sentences."""
-    wrongs = [*health.cluster(document), *health.findings(document)]
-    errors = [what for severity, what, _ in wrongs if severity == health.ERROR]
-    return _unformed(document) + errors
+    return None if health.missing(goal, document) else Exit.OK
 
 
 def _end(context: Context, code: Exit, goal: str, document: Document) -> Exit:
@@ -158,10 +143,7 @@ def _give_up(
     if follower.away or not document:
         context.complain("  why:  musterd does not answer", "  next: systemctl status musterd")
         return Exit.UNREACHABLE
-    for sentence in GOALS[goal](document):
+    for sentence in health.missing(goal, document):
         context.complain(f"  why:  {sentence}")
     context.complain(f"  next: {text(document, 'next') or 'muster status'}")
     return Exit.TIMED_OUT
-
-
-GOALS: dict[str, Callable[[Document], list[str]]] = {"formed": _unformed, "healthy": unhealthy}

@@ -5,12 +5,12 @@ import os
 import subprocess
 from collections.abc import Iterable
 
-from muster.client import Client
 from muster.errors import ClientError, NotAllowedError, UnreachableError
 from muster.fields import Document
 from muster.following import decode
 from muster.history import History
 from muster.timeline.lanes import tells_founding
+from muster.transport import Transport
 
 FIRST = 5.0  # seconds that musterd may take to begin to answer
 PREFIX = "MUSTER_"
@@ -18,7 +18,7 @@ BUILT_IN = {"kind", "phase", "logger"}  # fields of an entry that are no fields 
 JOURNAL = ("journalctl", "--output=json", "--boot", "--quiet", "--unit=musterd.service")
 
 
-def of_musterd(client: Client) -> History:
+def of_musterd(client: Transport) -> History:
     """Return what musterd tells of itself and the others since it started."""
     with client.events(follow=False) as stream:
         lines: list[str] = []

@@ -21,9 +21,9 @@ from tests.unit.client.conftest import (
 from tests.unit.client.states import sixteen
 
 from muster import cli
-from muster.client import EventStream
 from muster.commands import status as status_command
 from muster.context import Context
+from muster.transport import EventStream
 
 # What a status may import beyond the interpreter's own start and this package. http.client (email,
 # ssl), asyncio, dataclasses (inspect) and typing each cost more than they give here.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.client.conftest import Musterd, context_in, formed, founding, printed, waiting
 
-from muster import api, cli
+from muster import api, cli, health
 from muster.commands import wait
 from muster.context import Context
 from muster.fields import Document
@@ -178,7 +178,7 @@ def unhealthy_states() -> list[tuple[api.Status, str]]:
 
 @pytest.mark.parametrize(("status", "sentence"), unhealthy_states())
 def test_each_lack_of_health_is_named(status: api.Status, sentence: str) -> None:
-    assert wait.unhealthy(wire(status)) == [sentence]
+    assert health.missing("healthy", wire(status)) == [sentence]
 
 
 def test_an_instance_that_waits_outside_does_not_make_a_cluster_unhealthy() -> None:
@@ -192,7 +192,7 @@ def test_an_instance_that_waits_outside_does_not_make_a_cluster_unhealthy() -> N
 
 def test_a_warning_does_not_make_a_cluster_unhealthy() -> None:
     status = replace(formed(), findings=(api.FindingStatus("warning", "tags are off", ""),))
-    assert wait.unhealthy(wire(status)) == []
+    assert health.missing("healthy", wire(status)) == []
 
 
 @pytest.mark.parametrize("words", ["0", "-1", "soon", "nan", "inf"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from muster.client import ANSWER_LIMIT, Client, explain
 from muster.contract import ADMIN_SOCKET, STATUS_SOCKET
 from muster.errors import (
     NotAllowedError,
@@ -16,6 +15,7 @@ from muster.errors import (
     UnintelligibleError,
     UnreachableError,
 )
+from muster.transport import ANSWER_LIMIT, Transport, explain
 
 MORE = web.AppKey("more", asyncio.Event)
 
@@ -73,19 +73,19 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
+def client(tmp_path: Path) -> Transport:
     path = str(tmp_path / "muster.sock")
-    return Client(path, path)
+    return Transport(path, path)
 
 
 @pytest.mark.usefixtures("app")
-async def test_a_document_is_read_whole(client: Client) -> None:
+async def test_a_document_is_read_whole(client: Transport) -> None:
     document = await asyncio.to_thread(client.status)
     assert document == {"schema": 1, "phase": "formed", "reason": "é" * 100_000}
 
 
 @pytest.mark.usefixtures("app")
-async def test_a_problem_document_becomes_an_error_with_its_remedy(client: Client) -> None:
+async def test_a_problem_document_becomes_an_error_with_its_remedy(client: Transport) -> None:
     with pytest.raises(RefusedError, match="cannot join") as refused:
         await asyncio.to_thread(client.join)
     error = refused.value
@@ -98,13 +98,13 @@ async def test_a_problem_document_becomes_an_error_with_its_remedy(client: Clien
 
 
 @pytest.mark.usefixtures("app")
-async def test_an_answer_without_end_is_given_up(client: Client) -> None:
+async def test_an_answer_without_end_is_given_up(client: Transport) -> None:
     with pytest.raises(UnintelligibleError, match="cannot use"):
         await asyncio.to_thread(client.config)
 
 
 @pytest.mark.usefixtures("app")
-async def test_kept_events_end_by_themselves(client: Client) -> None:
+async def test_kept_events_end_by_themselves(client: Transport) -> None:
     def read() -> list[str]:
         lines = []
         with client.events(follow=False) as stream:
@@ -115,7 +115,7 @@ async def test_kept_events_end_by_themselves(client: Client) -> None:
     assert await asyncio.to_thread(read) == ['{"message": "one"}', '{"message": "two"}']
 
 
-async def test_followed_events_come_as_they_happen(app: web.Application, client: Client) -> None:
+async def test_followed_events_come_as_they_happen(app: web.Application, client: Transport) -> None:
     with client.events(follow=True) as stream:
         kept = await asyncio.to_thread(stream.take, 5)
         while len(kept) < 2:
@@ -129,7 +129,7 @@ async def test_followed_events_come_as_they_happen(app: web.Application, client:
 @pytest.mark.usefixtures("app")
 async def test_plain_text_errors_are_told_too(tmp_path: Path) -> None:
     """An older daemon has no such route: aiohttp answers 404 in plain text."""
-    client = Client(str(tmp_path / "muster.sock"))
+    client = Transport(str(tmp_path / "muster.sock"))
     with pytest.raises(RefusedError, match="answered 404 to GET /v1/status\\?") as refused:
         await asyncio.to_thread(
             client._ask, str(tmp_path / "muster.sock"), "GET", "/v1/status?novel=1"
@@ -139,7 +139,7 @@ async def test_plain_text_errors_are_told_too(tmp_path: Path) -> None:
 
 def test_no_socket_means_unreachable(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError) as caught:
-        Client(str(tmp_path / "none.sock")).status()
+        Transport(str(tmp_path / "none.sock")).status()
     assert caught.value.cure == "sudo systemctl start musterd"
 
 
@@ -148,7 +148,7 @@ def test_a_socket_without_listener_means_unreachable(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(path)
     with pytest.raises(UnreachableError) as caught:
-        Client(path).status()
+        Transport(path).status()
     assert "nobody listens" in caught.value.why
 
 
@@ -159,7 +159,7 @@ def test_silence_is_bounded_in_time(tmp_path: Path) -> None:
         silent.bind(path)
         silent.listen()
         with pytest.raises(UnreachableError, match="cannot reach") as caught:
-            Client(path, seconds=0.1).status()
+            Transport(path, seconds=0.1).status()
     assert caught.value.why == "it did not answer in time"
 
 
