@@ -5,7 +5,7 @@ _muster() {
     local verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='status wait join doctor events timeline metrics config seal token --help --version'
+        words='status wait join doctor events timeline metrics config image seal token --help --version'
     else
         case $verb:$before in
             wait:--for) words='formed healthy' ;;
@@ -16,6 +16,30 @@ _muster() {
             join:--elastic-ip) return ;;
             join:--timeout) return ;;
             timeline:--svg) words='FILES' ;;
+            image:--name) return ;;
+            image:--distro) return ;;
+            image:--version) return ;;
+            image:--region) return ;;
+            image:--bucket) return ;;
+            image:--user) return ;;
+            image:--ssh-key) words='FILES' ;;
+            image:--output) words='FILES' ;;
+            image:--role) return ;;
+            image:--description) return ;;
+            image:--architecture) words='x86_64 arm64' ;;
+            image:--boot-mode) words='legacy-bios uefi uefi-preferred' ;;
+            image:--volume-size) return ;;
+            image:--workdir) words='FILES' ;;
+            image:--cluster) return ;;
+            image:--count) words='1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16' ;;
+            image:--size) words='2 3 4 5 6 7 8 9 10 11 12 13 14 15 16' ;;
+            image:--instance-type) return ;;
+            image:--subnet) return ;;
+            image:--security-group) return ;;
+            image:--profile) return ;;
+            image:--key-name) return ;;
+            image:--user-data) words='FILES' ;;
+            image:--placement) words='spread cluster' ;;
             seal:--root) words='FILES' ;;
             seal:--abandon) return ;;
         esac
@@ -28,6 +52,7 @@ _muster() {
             timeline) words='--svg --help' ;;
             metrics) words='--help' ;;
             config) words='--json --help' ;;
+            image) words='blueprint prepare import launch cleanup --dry-run --name --distro --version --region --bucket --user --ssh-key --output --role --description --architecture --boot-mode --volume-size --keep-upload --workdir --image --cluster --count --size --instance-type --subnet --security-group --profile --key-name --user-data --placement --account --help' ;;
             seal) words='--check --dry-run --host-keys --root --abandon --help' ;;
             token) words='--help' ;;
         esac

@@ -21,13 +21,23 @@ class Option:
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: its line in the overview, its usage, options, and the examples below them."""
+    """One verb: its line in the overview, its usage, options, and the examples below them.
+
+    `steps` are what may follow some verbs as a second word, each with options of its own.
+    """
 
     name: str
     summary: str
     usage: str
     options: tuple[Option, ...]
     epilog: str
+    steps: tuple["Verb", ...]
+
+    @property
+    def every_option(self) -> tuple[Option, ...]:
+        """Its own options, and those of its steps, each once."""
+        found = {each.words: each for step in self.steps for each in step.options if each.words}
+        return (*self.options, *found.values())
 
 
 def verbs() -> tuple[Verb, ...]:
@@ -37,8 +47,18 @@ def verbs() -> tuple[Verb, ...]:
 
 def _verb(name: str, summary: str) -> Verb:
     parser = cli.parser_of(name, import_module(cli.VERBS[name][0]), WIDTH)
+    return _described(name, summary, parser)
+
+
+def _described(name: str, summary: str, parser: argparse.ArgumentParser) -> Verb:
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-    return Verb(name, summary, usage, options_of(parser), parser.epilog or "")
+    steps = [
+        _described(step, (each.description or "").rstrip("."), each)
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for step, each in action.choices.items()
+    ]
+    return Verb(name, summary, usage, options_of(parser), parser.epilog or "", tuple(steps))
 
 
 def options_of(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
@@ -46,7 +66,7 @@ def options_of(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
     return tuple(
         _option(action)
         for action in parser._actions  # argparse has no other list of them
-        if not isinstance(action, argparse._HelpAction)
+        if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
     )
 
 

@@ -62,7 +62,7 @@ def bash() -> str:
     every = verbs()
     values = []
     for verb in every:
-        for option in verb.options:
+        for option in verb.every_option:
             if option.value and option.words:
                 told = " ".join(option.choices) or ("FILES" if option.value in FILES else "")
                 pattern = "|".join(f"{verb.name}:{word}" for word in option.words)
@@ -80,7 +80,8 @@ def bash() -> str:
 
 def _words(verb: Verb) -> str:
     """Return what may follow a verb; where it takes files, those come up for other words."""
-    words = [word for option in verb.options for word in option.words]
+    words = [step.name for step in verb.steps]
+    words += [word for option in verb.every_option for word in option.words]
     return " ".join([*words, "--help"])
 
 
@@ -94,7 +95,9 @@ def zsh() -> str:
     named = [f"        {_quoted(f'{verb.name}:{verb.summary}')}" for verb in every]
     options = []
     for verb in every:
-        specs = [_spec(option) for option in verb.options]
+        specs = [_spec(option) for option in verb.every_option]
+        if verb.steps:
+            specs.insert(0, _quoted(f"1:step:({' '.join(step.name for step in verb.steps)})"))
         told = " \\\n                    ".join(["'(- *)'{-h,--help}'[show help]'", *specs])
         options.append(f"                {verb.name}) _arguments \\\n                    {told} ;;")
     return ZSH.format(head=HEAD, verbs="\n".join(named), options="\n".join(options))

@@ -42,9 +42,15 @@ def _verb(verb: Verb) -> str:
         f"`{verb.usage}`",
         f"{verb.summary[0].upper()}{verb.summary[1:]}.",
         _options(verb.options),
+        *(part for step in verb.steps for part in _step(step)),
         *_epilog(verb.epilog),
     ]
     return "\n\n".join(line for line in lines if line)
+
+
+def _step(step: Verb) -> list[str]:
+    """Return what a verb's second word does."""
+    return [f"`{step.usage}`", f"{step.summary}.", _options(step.options)]
 
 
 def _epilog(epilog: str) -> list[str]:

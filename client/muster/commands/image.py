@@ -25,10 +25,11 @@ IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 EXAMPLE = """example, on a workstation with AWS credentials:
   muster image prepare
   muster image import rhel9-muster.qcow2 --name rhel9-muster-1
-  muster image launch --image ami-... --cluster web --count 3 --profile muster-node
+  muster image launch --image ami-... --cluster web --count 3 --profile node
 
-Each step may be killed and given again: it goes on where it was. --dry-run only tells.
-Needs boto3 (pipx install muster), and qemu-img for qcow2. No key is ever printed or stored."""
+Each step may be killed and given again: it goes on where it was. --dry-run only
+tells. Needs boto3 (pipx install muster), and qemu-img for qcow2. No key is ever
+printed or stored."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -187,7 +187,7 @@ def test_an_instance_that_waits_outside_does_not_make_a_cluster_unhealthy() -> N
         status.nodes[0], instance_id="i-0123456789abcdeff", name="ip-10-0-0-14", online=False
     )
     status = replace(status, nodes=(*status.nodes, outside))
-    assert wait.unhealthy(wire(status)) == []
+    assert health.missing("healthy", wire(status)) == []
 
 
 def test_a_warning_does_not_make_a_cluster_unhealthy() -> None:
