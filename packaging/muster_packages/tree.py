@@ -15,6 +15,7 @@ LIBRARIES = "/usr/lib/muster/lib"
 UNITS = "/lib/systemd/system"
 DOCUMENTS = "/usr/share/doc/muster"
 MANUAL = "/usr/share/man"
+EXAMPLES = ("aws/node-policy.json", "cloud-init/*.yaml", "monitoring/[agm]*")  # below packaging
 # Where scripts of the system's Python find `muster.client`; the rest of us stays private.
 FOR_SCRIPTS = "/usr/lib/python3/dist-packages/muster"
 COMPLETIONS = {
@@ -150,3 +151,8 @@ def _documents(root: Path, target: Path) -> None:
             shutil.copyfile(root / name, target / name)
     if (root / "docs").is_dir():
         shutil.copytree(root / "docs", target / "docs")
+    examples = target / "examples"
+    examples.mkdir()
+    for pattern in EXAMPLES:
+        for path in sorted((root / "packaging").glob(pattern)):
+            shutil.copyfile(path, examples / path.name)
