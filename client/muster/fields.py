@@ -10,9 +10,14 @@ Document = Mapping[str, object]
 
 
 def text(document: Document, key: str) -> str:
-    """Return a string; "" where there is none."""
+    """Return a string; "" where there is none.
+
+    What a terminal would obey is left out: some strings are other nodes' words.
+    """
     value = document.get(key)
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isprintable() else "".join(filter(str.isprintable, value))
 
 
 def flag(document: Document, key: str) -> bool:

@@ -105,15 +105,17 @@ class Progress:
         if bar is not None and said not in {"formed", "failed"}:
             label, time = bar.label, f"{bar.lasted(self._elapsed()):.1f} s"
         paint = GOOD if flag(node, "online") else PHASE_PAINT.get(said, STRONG)
-        done = ", ".join(
+        steps = [
             f"{each.label} {each.lasted(0.0):.1f}"
             for each in track.bars
             if each.kind == STEP and each.end is not None and each.lasted(0.0) >= BRIEF
-        )
+        ]
         now = screen.paint(_fit(label, NOW).ljust(NOW), paint)
         room = screen.width - used - NOW - 13
-        if len(done) > room:  # the latest ones say more
-            done = CUT + done[len(CUT) - room :]
+        done = ", ".join(steps)
+        while len(done) > room and steps:  # the latest ones say more
+            steps = steps[1:]
+            done = ", ".join([CUT, *steps])
         return f"{now}  {time:>7}  {screen.paint(done, FAINT)}".rstrip()
 
 

@@ -29,7 +29,7 @@ Section = Callable[[Document, Screen, bool], None]
 
 
 def event(happened: Document, screen: Screen, clock: str = "") -> str:
-    """Return one line for one `muster.api.Event`.
+    """Return one line for one `muster.api.Event`, more where it does not fit.
 
     Args:
         happened: the event's fields.
@@ -45,7 +45,10 @@ def event(happened: Document, screen: Screen, clock: str = "") -> str:
     elif kind == "step" and text(part(happened, "fields"), "step"):
         message = f"{text(part(happened, 'fields'), 'step')}: {message}"
     lead = f"{number(happened, 'seconds'):8.1f} s  " + (f"{clock:>8}  " if clock else "")
-    return screen.paint(f"{lead}{kind:<{KIND}}", FAINT) + screen.paint(message, paint)
+    lead = f"{lead}{kind:<{KIND}}"
+    first, *rest = screen.wrap(message, len(lead))
+    lines = [screen.paint(lead, FAINT) + screen.paint(first, paint)]
+    return "\n".join(lines + [" " * len(lead) + screen.paint(piece, paint) for piece in rest])
 
 
 def status(

@@ -140,7 +140,7 @@ class Screen:
         """Add a labelled line, painted words before plain ones; long text goes on below itself."""
         first = self.paint(f"{label:<{LABEL}}", STRONG)
         painted = len(words)
-        for piece in self._wrap(words + plain, LABEL):
+        for piece in self.wrap(words + plain, LABEL):
             told = self.paint(piece[:painted], paint) + piece[painted:]
             self.lines.append((first + told).rstrip())
             painted = max(painted - len(piece) - 1, 0)
@@ -150,7 +150,7 @@ class Screen:
         """Begin a section."""
         first = self.paint(f"{words:<{LABEL}}" if detail else words, STRONG)
         self.lines.append("")
-        for piece in self._wrap(detail, LABEL):
+        for piece in self.wrap(detail, LABEL):
             self.lines.append((first + piece).rstrip())
             first = " " * LABEL
 
@@ -158,18 +158,18 @@ class Screen:
         """Add a list item: a painted word, a sentence, and what to do about it below."""
         indent = len(GAP) + len(head[0]) + len(GAP)
         lead = GAP + self.paint(*head) + GAP
-        for piece in [*self._wrap(words, indent), *self._wrap(follow, indent)]:
+        for piece in [*self.wrap(words, indent), *self.wrap(follow, indent)]:
             if piece:
                 self.lines.append(lead + piece)
                 lead = " " * indent
 
     def sentence(self, words: str, paint: str = "") -> None:
         """Add a sentence."""
-        self.lines += [self.paint(piece, paint) for piece in self._wrap(words, 0)]
+        self.lines += [self.paint(piece, paint) for piece in self.wrap(words, 0)]
 
     def remark(self, words: str) -> None:
         """Add an indented sentence."""
-        for piece in self._wrap(words, len(GAP)):
+        for piece in self.wrap(words, len(GAP)):
             self.lines.append(GAP + self.paint(piece, FAINT))
 
     def table(self, columns: Sequence[Column]) -> dict[str, int]:
@@ -221,7 +221,7 @@ class Screen:
             left += 1
         return widths
 
-    def _wrap(self, words: str, indent: int) -> list[str]:
+    def wrap(self, words: str, indent: int) -> list[str]:
         """Break a text at spaces and at its own line breaks.
 
         textwrap would cost more than the rest of this module.

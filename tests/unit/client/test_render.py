@@ -58,6 +58,13 @@ def test_a_document_of_another_age_is_still_drawn() -> None:
     assert any("formed" in line for line in lines)
 
 
+def test_a_peers_words_cannot_move_the_cursor() -> None:
+    odd = {**pictures.wire(formed()), "reason": "all\x1b[2J is\r\nwell\x07"}
+    told = "\n".join(render.status(odd, Screen(NOW)))
+    assert "Reason     all[2J iswell\n" in told
+    assert "\x1b" not in told
+
+
 def test_what_the_first_musterd_wrote_is_still_drawn() -> None:
     assert pictures.old() == golden("old-80")
 
