@@ -3,13 +3,15 @@
 import argparse
 import sys
 import time
-from statistics import median, quantiles
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-import structlog
-
-from muster_sim import spaces
+from muster_bench import tables
+from muster_sim import many, report, spaces
 from muster_sim.explore import Explorer
 from muster_sim.run import run
+
+TELL_EVERY = 30.0  # seconds
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,11 +19,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="muster_sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="how many seeds (default 300)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument("--processes", type=int, default=many.processors(), help="side by side")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="append each result to a file")
+    parser.add_argument("--report", type=Path, nargs="+", metavar="FILE", help="report from these")
+    parser.add_argument("--write", type=Path, metavar="DOC", help="also write the report there")
     parser.add_argument("--seed", type=int, help="run this seed alone")
     parser.add_argument("--transcript", action="store_true", help="with --seed: tell what happens")
     parser.add_argument("--explore", action="store_true", help="explore the large spaces instead")
     asked = parser.parse_args(argv)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    many.quiet()
     if asked.explore:
         return _explore()
     if asked.seed is not None:
@@ -30,30 +36,31 @@ def main(argv: list[str] | None = None) -> int:
             print(line)
         print(f"seed {asked.seed}: {verdict.problem or 'every promise was kept'}")
         return int(bool(verdict.problem))
-    return _many(range(asked.first, asked.first + asked.seeds))
+    if asked.report:
+        return _report(*many.read(asked.report), write=asked.write)
+    found = many.results(range(asked.first, asked.first + asked.seeds), asked.processes)
+    told = tuple(_told(many.kept(asked.keep, found) if asked.keep else found))
+    return _report(told, (many.commit(),), write=asked.write)
 
 
-def _many(seeds: range) -> int:
-    began, broken, formed, messages, virtual = time.monotonic(), 0, [], 0, 0.0
-    for seed in seeds:
-        verdict = run(seed)
-        messages += verdict.counts.messages
-        virtual += verdict.seconds
-        if verdict.problem:
-            broken += 1
-            print(f"seed {seed}: {verdict.problem}", flush=True)
-        elif verdict.formed_at is not None:
-            formed.append(verdict.formed_at)
-    took = time.monotonic() - began
-    print(f"{len(seeds)} seeds, {broken} broken, {virtual:.0f} virtual s in {took:.1f} s")
-    if len(formed) > 1:
-        tenths = quantiles(formed, n=10)
-        print(
-            f"{len(formed)} formed, {len(seeds) - broken - len(formed)} rightly wait; formed after"
-            f" {min(formed):.0f} to {max(formed):.0f} virtual s, median {median(formed):.0f},"
-            f" nine tenths within {tenths[-1]:.0f}; {messages} messages"
-        )
-    return int(broken > 0)
+def _told(found: Iterable[many.Result]) -> Iterator[many.Result]:
+    """Tell of each violation as it is found, and now and then how far the run is."""
+    began = told = time.monotonic()
+    for number, result in enumerate(found, 1):
+        if result.problem:
+            print(f"seed {result.seed}: {result.problem}", flush=True)
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            print(f"{number} seeds in {told - began:.0f} s", file=sys.stderr, flush=True)
+        yield result
+
+
+def _report(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
+    text = report.summary(found, commits)
+    print(text)
+    if write is not None:
+        tables.write("seeds", text, write)
+    return int(any(result.problem for result in found))
 
 
 def _explore() -> int:

@@ -21,6 +21,7 @@ class Verdict:
 
     seed: int
     size: int
+    nodes: int  # instances at the end
     problem: str  # "" when every promise was kept
     formed_at: float | None  # when all first were where they belong; None: they rightly wait
     calm_at: float  # when the last trouble was over and the last instance had booted
@@ -72,17 +73,19 @@ class _Run:
             problem = await self._judged(calm_at + PATIENCE)
         except ViolationError as violation:
             problem = str(violation)
+        ended = loop.time()
         for task in self._tasks:
             task.cancel()
         await region.end()
         return Verdict(
             seed=told.seed,
             size=told.size,
+            nodes=len(region.nodes),
             problem=problem,
             formed_at=self._watch.formed_at if self._watch.formed else None,
             calm_at=calm_at,
             troubled=bool(told.troubles or told.absent),
-            seconds=loop.time(),
+            seconds=ended,
             counts=region.counts,
             transcript=tuple(region.transcript or ()),
         )

@@ -6,7 +6,7 @@ All chance of a story is drawn here, before it runs; the same seed tells the sam
 import random
 from dataclasses import dataclass, field
 
-CALM_AT = 60.0  # virtual seconds after which nothing goes wrong any more
+CALM_AT = 45.0  # virtual seconds after which nothing goes wrong any more
 # What a node does on its way, as `SimRegion.moment` names it.
 MOMENTS = ("voted", "accepted", "decided", "lay", "start", "build", "configure", "trust")
 _AIMED = (
@@ -14,7 +14,7 @@ _AIMED = (
     *("tag lost", "clock jumps"),
 )
 # Most rules need two or three founders to be broken; more of them cost with their square.
-SIZES = (*(2,) * 8, *(3,) * 9, 4, 4, 5, 5, 6, 7)
+SIZES = (*(2,) * 24, *(3,) * 28, 4, 4, 4, 5, 5, 6, 7)
 BIG = 1000  # one seed in so many has sixteen founders
 KINDS = (
     *("cut both ways", "cut one way", "lose", "repeat", "slow"),

@@ -420,7 +420,7 @@ class SimRegion:
         if self.ended:
             _, stuck = await asyncio.wait(self.ended, timeout=5.0)
             assert not stuck, f"{len(stuck)} daemons do not end when cancelled"
-        await asyncio.sleep(0.0)
+        await asyncio.sleep(0.01)  # until what they had begun has ended too
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Let virtual time pass until the condition holds; False when it never did."""
