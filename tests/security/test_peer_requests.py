@@ -174,7 +174,15 @@ HELD = {"term": 2, "decree": DECREE}
         {"lead": {"term": "3"}},
         {"lead": {"term": 4}},
         {"vote_request": {"term": 3}},
-        {"vote_reply": {"term": 3, "granted": True, "accepted": HELD | {"term": -1}, "reason": ""}},
+        {
+            "vote_reply": {
+                "term": 3,
+                "granted": True,
+                "accepted": HELD | {"term": -1},
+                "reason": "",
+                "spent": False,
+            }
+        },
         {"propose": {"term": 3, "decree": DECREE | {"seed": "xy" * 32}, "read_all": True}},
         {"propose": {"term": 3, "decree": DECREE | {"uuid": "\u00e4" * 32}, "read_all": True}},
         {"propose": {"term": 3, "decree": DECREE | {"members": []}, "read_all": True}},

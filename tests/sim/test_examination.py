@@ -104,8 +104,8 @@ def test_those_who_ask_at_once_share_one_look() -> None:
     async def story(region: SimRegion) -> None:
         await asyncio.sleep(10.0)
         first = region.nodes[0]
-        before = first.reads
+        before = first.counts.reads
         await asyncio.gather(*(examined(first) for _ in range(5)))
-        assert first.reads - before <= 2
+        assert first.counts.reads - before <= 2
 
     in_virtual_time(story)

@@ -6,28 +6,29 @@ import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
+from muster_sim import many, report
 from muster_sim.run import run
 from muster_sim.scenarios import story
 
 ROOT = Path(__file__).parents[2]
-BLOCK = 8  # seeds a test
-BLOCKS = 8
+SEEDS = 2_000
 BIG = 999  # a seed with sixteen founders
+WAITING = (27, 38, 56)  # seeds whose founding waits for somebody lost
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    many.quiet()
 
 
-@pytest.mark.parametrize("first", range(0, BLOCK * BLOCKS, BLOCK))
-def test_every_seed_ends_with_one_cluster_or_a_named_reason(first: int) -> None:
-    verdicts = [run(seed) for seed in range(first, first + BLOCK)]
-    broken = [f"seed {verdict.seed}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
+    found = tuple(many.results(range(SEEDS), many.processors()))
+    print(report.summary(sorted(found, key=lambda result: result.seed), ("this one",)))
+    broken = [f"seed {result.seed}: {result.problem}" for result in found if result.problem]
     assert not broken, "\n".join((*broken, "replay: python -m muster_sim --seed N --transcript"))
-    assert sum(verdict.formed_at is not None for verdict in verdicts) > BLOCK // 2
+    assert len({result.seed for result in found}) == SEEDS
+    assert sum(result.formed_at is not None for result in found) > SEEDS * 0.8
 
 
 def test_sixteen_founders_found_one_cluster() -> None:
@@ -35,12 +36,24 @@ def test_sixteen_founders_found_one_cluster() -> None:
     assert not run(BIG).problem
 
 
+@pytest.mark.parametrize("seed", WAITING)
+def test_who_waits_unmoved_is_judged_as_if_watched_to_the_end(seed: int) -> None:
+    early, late = run(seed), run(seed, patient=True)
+    assert early.formed_at is None
+    assert early.seconds < late.seconds
+    assert (early.problem, early.formed_at) == (late.problem, late.formed_at) == ("", None)
+
+
 def test_a_seed_tells_the_same_story_whatever_the_hash_seed() -> None:
     def told(hash_seed: str) -> str:
-        path = os.pathsep.join(str(ROOT / part) for part in ("tests/sim", "daemon", "client"))
+        folders = ("sim", "bench", "lab")
+        parts = [*(f"tests/{folder}" for folder in folders), "daemon", "client"]
         return subprocess.run(
             [sys.executable, "-m", "muster_sim", "--seed", "7", "--transcript"],
-            env={"PYTHONPATH": path, "PYTHONHASHSEED": hash_seed},
+            env={
+                "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in parts),
+                "PYTHONHASHSEED": hash_seed,
+            },
             capture_output=True,
             check=True,
             text=True,

@@ -8,6 +8,7 @@ from musterd.election import invariants, machine
 from musterd.election.types import (
     Accepted,
     Decided,
+    Deposed,
     Durable,
     Effect,
     Elected,
@@ -113,7 +114,8 @@ def test_a_second_candidate_of_the_term_gets_no_vote() -> None:
     state, effects = after(
         node("b"), heard("a", VoteRequest(1, ABC, "s")), heard("c", VoteRequest(1, ABC, "s"))
     )
-    assert sent(effects)["c"] == VoteReply(1, granted=False, reason="already voted in term 1")
+    reason = "already voted in term 1"
+    assert sent(effects)["c"] == VoteReply(1, granted=False, reason=reason, spent=True)
     assert state.durable.voted_for == "a"
 
 
@@ -341,3 +343,27 @@ def test_two_decisions_are_named() -> None:
     states = [State(own, Durable(1, "", None, decree(own))) for own in "ab"]
     with pytest.raises(invariants.InvariantError, match="2 were decided"):
         invariants.check_together(states)
+
+
+def test_a_leader_that_must_hear_somebody_whose_vote_is_given_away_stands_again() -> None:
+    """Else it leads for ever: everybody follows it, and nobody can be asked in this term."""
+    held = Accepted(1, decree("u", BCD))
+    state, _ = after(node("b", durable=Durable(1, "", None)), Tick(0.0, 0.0), Tick(9.0, 0.0))
+    state, _ = after(state, heard("c", VoteReply(2, granted=True, accepted=held)))
+    assert machine.leads(state)
+    assert state.proposal is None
+    state, effects = after(state, heard("a", VoteReply(2, granted=False, reason="another roster")))
+    assert machine.leads(state)
+    state, effects = after(state, heard("a", VoteReply(2, granted=False, spent=True)))
+    assert effects == (Deposed(2),)
+    state, effects = after(state, Tick(10.0, 0.0), Tick(15.0, 0.0))
+    assert state.durable.term == 3
+    assert sent(effects)["a"] == VoteRequest(3, ABC, "s")
+
+
+def test_who_has_voted_for_another_says_that_its_vote_is_spent() -> None:
+    state = node("b", durable=Durable(3, "c", None))
+    _, effects = after(state, heard("a", VoteRequest(3, ABC, "s")))
+    assert sent(effects) == {"a": VoteReply(3, False, None, "already voted in term 3", spent=True)}
+    _, effects = after(state, heard("a", VoteRequest(2, ABC, "s")))
+    assert sent(effects) == {"a": VoteReply(3, False, None, "already voted in term 3")}

@@ -17,6 +17,8 @@ The theory, in the words of Paxos and raft:
   terminated) before it proposes; and a node that holds a decree of another roster refuses a
   different uuid from a leader that has not. Such a leader carries the old uuid on to the new
   roster, since it cannot know that nobody acted on it.
+* To be heard is to vote, and a node whose vote of this term is spent cannot be heard in it: a
+  leader that needs it stands again in a later term.
 * A decision is told to everybody as `Decided` and remembered durably. From then on the electorate
   is the decree's roster, whatever EC2 says; its leader is the conductor.
 
@@ -231,8 +233,9 @@ def _vote_request(state: State, sender: str, request: VoteRequest, now: float) -
     if request.term > state.durable.term:
         state = _bump(state, request.term)
     if request.term < state.durable.term or state.durable.voted_for not in {"", sender}:
-        reason = f"already voted in term {state.durable.term}"
-        return state, [Send(sender, VoteReply(state.durable.term, granted=False, reason=reason))]
+        term = state.durable.term
+        reason, spent = f"already voted in term {term}", request.term == term
+        return state, [Send(sender, VoteReply(term, granted=False, reason=reason, spent=spent))]
     state = replace(
         state,
         durable=replace(state.durable, voted_for=sender),
@@ -264,6 +267,9 @@ def _vote_reply(state: State, sender: str, reply: VoteReply, now: float) -> Resu
     if reply.term > state.durable.term:
         return _bump(state, reply.term), []
     stale = reply.term < state.durable.term or state.role is Role.FOLLOWER
+    if reply.spent and not stale and _waits_to_hear(state, sender):
+        # It cannot be heard in this term, and while we lead nobody else begins another one.
+        return _follow(state, leader="", deadline=None), []
     if stale or not reply.granted or sender not in _to_hear(state):
         return state, []
     if any(voter == sender for voter, _ in state.votes):
@@ -278,6 +284,11 @@ def _vote_reply(state: State, sender: str, reply: VoteReply, now: float) -> Resu
         state, effects = _advance(state, now)
         return state, effects or _repeat(state)
     return _advance(state, now)
+
+
+def _waits_to_hear(state: State, peer: str) -> bool:
+    """Tell whether this node leads and cannot propose before it has heard the peer."""
+    return leads(state) and state.read_all and state.proposal is None and peer in _to_hear(state)
 
 
 def _propose(state: State, sender: str, propose: Propose, now: float) -> Result:

@@ -63,12 +63,16 @@ class VoteRequest:
 
 @dataclass(frozen=True)
 class VoteReply:
-    """The answer; a granted vote carries what the voter has accepted."""
+    """The answer; a granted vote carries what the voter has accepted.
+
+    `spent`: not granted because the vote of just this term is somebody else's.
+    """
 
     term: int
     granted: bool
     accepted: Accepted | None = None
     reason: str = ""
+    spent: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from muster_bench import tables
-from muster_sim import many, report, spaces
+from muster_sim import broken, many, report, spaces
 from muster_sim.explore import Explorer
 from muster_sim.run import run
 
@@ -26,10 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="run this seed alone")
     parser.add_argument("--transcript", action="store_true", help="with --seed: tell what happens")
     parser.add_argument("--explore", action="store_true", help="explore the large spaces instead")
+    parser.add_argument("--broken", action="store_true", help="find what is written wrongly")
     asked = parser.parse_args(argv)
     many.quiet()
     if asked.explore:
         return _explore()
+    if asked.broken:
+        return _broken(asked.seeds, asked.write)
     if asked.seed is not None:
         verdict = run(asked.seed, transcript=asked.transcript)
         for line in verdict.transcript:
@@ -63,8 +66,21 @@ def _report(found: Sequence[many.Result], commits: Iterable[str], write: Path | 
     return int(any(result.problem for result in found))
 
 
+def _broken(seeds: int, write: Path | None) -> int:
+    """Find each wrong election by exploration, and by stories where they can."""
+    rows, missed = [], 0
+    for variant in broken.VARIANTS:
+        found, verdict = variant.explored(), variant.sought(seeds)
+        missed += not found.broken
+        rows.append(report.wrong(variant.name, found, verdict, seeds))
+        print(rows[-1], flush=True)
+    if write is not None:
+        tables.write("broken", "\n".join((*report.WRONG, *rows)), write)
+    return int(missed > 0)
+
+
 def _explore() -> int:
-    broken = 0
+    failed = 0
     for scenario in (*spaces.QUICK, *spaces.LARGE):
         began = time.monotonic()
         found = Explorer(scenario).run()
@@ -72,9 +88,9 @@ def _explore() -> int:
         bounds = spaces.Bounds(scenario)
         print(f"{found.states:9} states {took:6.1f} s  {scenario.name} ({bounds})", flush=True)
         if found.broken:
-            broken += 1
+            failed += 1
             print("\n".join((found.broken, *found.transcript)))
-    return int(broken > 0)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -222,7 +222,9 @@ def is_dead(state: State, message: Message) -> bool:
     term = state.durable.term
     match message:
         case VoteReply(term=said) if said <= term:
-            return said < term or state.role is Role.FOLLOWER or not message.granted
+            return (
+                said < term or state.role is Role.FOLLOWER or not (message.granted or message.spent)
+            )
         case ProposeReply(term=said) if said <= term:
             return said < term or not machine.leads(state)
         case Lead(term=said):

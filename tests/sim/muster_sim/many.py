@@ -108,6 +108,6 @@ def _result(verdict: Verdict) -> Result:
         calm_at=verdict.calm_at,
         troubled=verdict.troubled,
         seconds=verdict.seconds,
-        hellos=verdict.counts.hellos,
-        messages=verdict.counts.messages,
+        hellos=verdict.hellos,
+        messages=verdict.messages,
     )

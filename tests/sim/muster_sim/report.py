@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from muster_sim.explore import Found
 from muster_sim.many import Result
+from muster_sim.run import Verdict
 
 PARTS = {"min": 0.0, "median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -68,3 +70,16 @@ def _times(formed: Sequence[Result]) -> list[str]:
         told = [f"{percentile(ordered, part):.1f}" if ordered else "" for part in PARTS.values()]
         lines.append(f"| {name} | {len(ordered):,} | " + " | ".join(told) + " |")
     return lines
+
+
+WRONG = (
+    "| what is wrong | found by exploration, after states | in steps | found by seeds, after |",
+    "|---|---|---|---|",
+)
+
+
+def wrong(name: str, found: Found, verdict: Verdict | None, seeds: int) -> str:
+    """Return a wrong election's row of the table that `WRONG` begins."""
+    told = f"{found.states:,} | {len(found.transcript)}" if found.broken else "not found | "
+    after = f"{verdict.seed + 1:,}: {verdict.problem}" if verdict else f"not among {seeds:,}"
+    return f"| {name} | {told} | {after} |"

@@ -3,11 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
+from muster_sim.cells import Recall, persisted
 from muster_sim.scenarios import Story, story
 from muster_sim.troubles import Troubles
 from muster_sim.virtual import VirtualLoop
 from muster_sim.watchers import ViolationError, Watch, stuck
-from muster_sim.world import Counts, SimNode, SimRegion
+from muster_sim.world import SimNode, SimRegion
 
 PATIENCE = 240.0  # virtual seconds after the last trouble within which all must be well
 # Longer than any wait of the daemon's own: who has said the same for so long says it for good.
@@ -27,36 +28,48 @@ class Verdict:
     calm_at: float  # when the last trouble was over and the last instance had booted
     troubled: bool
     seconds: float
-    counts: Counts
+    hellos: int
+    messages: int
     transcript: tuple[str, ...] = ()
 
 
-def run(seed: int, *, transcript: bool = False, patient: bool = False) -> Verdict:
-    """Run the seed's story; `patient` runs watch a region that waits to the very end."""
+def run(
+    seed: int, *, transcript: bool = False, patient: bool = False, recall: Recall = persisted
+) -> Verdict:
+    """Run the seed's story.
+
+    Args:
+        seed: whose story.
+        transcript: tell what happens.
+        patient: watch a region that waits to the very end.
+        recall: what of the durable part a daemon finds when it starts again.
+    """
+
+    async def whole() -> Verdict:
+        told = _Run(story(seed), transcript=transcript, patient=patient)
+        told.region.recall = recall
+        return await told.whole()
+
     loop = VirtualLoop()
     try:
-        return loop.run_until_complete(_tell(story(seed), transcript=transcript, patient=patient))
+        return loop.run_until_complete(whole())
     finally:
         loop.close()
-
-
-async def _tell(told: Story, *, transcript: bool, patient: bool) -> Verdict:
-    return await _Run(told, transcript=transcript, patient=patient).whole()
 
 
 class _Run:
     def __init__(self, told: Story, *, transcript: bool, patient: bool) -> None:
         self._story = told
         self._patient = patient
-        self._region = SimRegion(told.seed, told.size, told.created)
-        self._region.transcript = [str(told)] if transcript else None
-        self._troubles = Troubles(self._region, told.absent)
-        self._watch = Watch(self._region, told.absent)
+        self.region = SimRegion(told.seed, told.size, told.created)
+        self.region.transcript = [str(told)] if transcript else None
+        self._troubles = Troubles(self.region, told.absent)
+        self._watch = Watch(self.region, told.absent)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def whole(self) -> Verdict:
         """Boot, trouble, calm, judge."""
-        region, told, loop = self._region, self._story, asyncio.get_running_loop()
+        region, told, loop = self.region, self._story, asyncio.get_running_loop()
         for node, at in zip(tuple(region.nodes), told.boots, strict=True):
             if node.number in told.untagged:
                 node.becomes(tagged=False)
@@ -86,7 +99,8 @@ class _Run:
             calm_at=calm_at,
             troubled=bool(told.troubles or told.absent),
             seconds=ended,
-            counts=region.counts,
+            hellos=sum(node.counts.hellos for node in region.nodes),
+            messages=sum(node.counts.messages for node in region.nodes),
             transcript=tuple(region.transcript or ()),
         )
 
@@ -106,9 +120,9 @@ class _Run:
             if now != said:
                 said, since = now, loop.time()
             still = loop.time() - since >= STILL
-            if still and not self._patient and not stuck(self._region, self._story.absent):
+            if still and not self._patient and not stuck(self.region, self._story.absent):
                 return ""
-        return stuck(self._region, self._story.absent)
+        return stuck(self.region, self._story.absent)
 
     async def _boot(self, node: SimNode, at: float) -> None:
         await asyncio.sleep(at)

@@ -40,10 +40,11 @@ class Faults:
 
 @dataclass
 class Counts:
-    """What founding cost."""
+    """What founding cost one node."""
 
     hellos: int = 0  # requests; each is answered by a hello
     messages: int = 0  # of the election, as sent
+    reads: int = 0  # of EC2
 
 
 class SimNode:
@@ -67,7 +68,7 @@ class SimNode:
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
         self.status: Status | None = None
-        self.reads = 0  # of EC2
+        self.counts = Counts()
         self.read_at = -math.inf  # when this daemon last read EC2
         self.open_door = False  # this daemon has the token: it can call, and be called
 
@@ -126,7 +127,7 @@ class SimNode:
         return await self._listed()
 
     async def _listed(self) -> tuple[Instance, ...]:
-        self.reads += 1
+        self.counts.reads += 1
         await asyncio.sleep(self.chance.uniform(0.05, 0.3))
         return self.region.ec2.answer(self.instance_id)
 
@@ -159,7 +160,7 @@ class SimNode:
         self.open_door = True
 
     async def hello(self, instance_id: str, address: str, hello: Hello) -> Hello:
-        self.region.counts.hellos += 1
+        self.counts.hellos += 1
         peer = await self.region.reach(self, address)
         if peer.instance_id != instance_id or peer.engine is None:
             raise PeerError(f"{address} is not {instance_id}", rejected=True)
@@ -170,7 +171,7 @@ class SimNode:
 
     async def send(self, instance_id: str, address: str, message: Message, term: int) -> None:
         del term
-        self.region.counts.messages += 1
+        self.counts.messages += 1
         peer = await self.region.reach(self, address)
         engine = peer.engine
         if peer.instance_id != instance_id or engine is None or engine.formed():
@@ -356,7 +357,6 @@ class SimRegion:
         self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
         self.full: set[str] = set()  # instances whose disk takes nothing more
-        self.counts = Counts()
         self.broken: list[str] = []  # promises that were seen broken as it happened
         self.recall: Callable[[Durable], Durable] = lambda durable: durable
         self.ec2 = Ec2(self.now, self.chance)
