@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 from ipaddress import IPv4Address
 
-from muster_bench import tables
+from muster_bench import answers, tables
 from muster_bench.rounds import LIMIT, NAME, PRIVATE, SIZE
 from muster_lab.client import CHECKOUT, Lab
 from muster_lab.cloud_config import user_data
@@ -23,14 +23,6 @@ from muster_lab.ports import MachineError
 PROMISED = 60.0
 """Milliseconds, median."""
 
-COMMANDS = {
-    "python3 -c pass": ["python3", "-c", "pass"],
-    "python3 -I -c pass": ["python3", "-I", "-c", "pass"],
-    "muster status": ["muster", "status"],
-    "muster status --json": ["muster", "status", "--json"],
-    "crm_mon -1": ["crm_mon", "-1"],
-    "pcs status": ["pcs", "status"],
-}
 HELD = ("muster status", "muster status --json")
 
 # Runs in the node; prints milliseconds of each command, by its place in the list.
@@ -66,7 +58,7 @@ def main() -> int:
         return 1
     finally:
         lab.down()
-    text = table(taken)
+    text = answers.table(taken)
     print(text)
     if options.write:
         tables.write("cli", text)
@@ -89,26 +81,9 @@ def _form(lab: Lab, package: Path) -> None:
 
 def measure(lab: Lab, node: str, rounds: int) -> dict[str, list[float]]:
     """Return the milliseconds of each round, by command."""
-    asked = json.dumps([rounds, list(COMMANDS.values())])
+    asked = json.dumps([rounds, list(answers.COMMANDS.values())])
     done = lab.run(node, "python3", "-c", PROGRAM, stdin=asked, timeout=LIMIT)
-    return dict(zip(COMMANDS, json.loads(done.stdout), strict=True))
-
-
-def table(taken: dict[str, list[float]]) -> str:
-    """Return the figures as Markdown."""
-    rounds = len(next(iter(taken.values())))
-    lines = [
-        f"A node of {SIZE} at rest, {rounds} rounds of all commands in turn; milliseconds from"
-        " start to exit, median (least to most).",
-        "",
-        "| command | ms | beside `pcs status` |",
-        "|---|---|---|",
-    ]
-    slowest = tables.middle(taken["pcs status"])
-    for name, times in taken.items():
-        share = tables.middle(times) / slowest
-        lines.append(f"| `{name}` | {tables.spread(times, 0)} | {share:.2f} |")
-    return "\n".join(lines)
+    return dict(zip(answers.COMMANDS, json.loads(done.stdout), strict=True))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from muster_bench import mustered, tables
+from muster_bench import answers, mustered, tables
 from muster_bench.rounds import Round
 
 
@@ -16,6 +16,11 @@ def test_the_ratio_is_that_of_the_medians() -> None:
     text = tables.founding(rounds(30.0, 24.0, 90.0), rounds(60.0, 50.0, 61.0), size=3)
     assert "| seconds | 30.0 (24.0 to 90.0) | 60.0 (50.0 to 61.0) | **0.50** |" in text
     assert "| b | 29.0 (23.0 to 89.0) |" in text
+
+
+def test_the_client_is_compared_with_pcs() -> None:
+    taken = {name: [40.0, 50.0, 90.0] for name in answers.COMMANDS} | {"pcs status": [500.0]}
+    assert "| `muster status` | 50 (40 to 90) | 0.10 |" in answers.table(taken)
 
 
 def test_a_single_round_has_no_spread() -> None:

@@ -137,6 +137,14 @@ def well(lab: Lab) -> None:
     (FOLDER / "timeline.svg").write_text(picture, encoding="utf-8")
     events = lab.run("1", "muster", "events", "--json").stdout
     (FOLDER / "events.json").write_text(events, encoding="utf-8")
+    found = ("journalctl", "--quiet", "--no-pager", "--output=cat", "MUSTER_KIND=action")
+    with terminal(lab, *found, size=(120, 30)) as shown:
+        keep("journal.txt", shown.shows("action=configure"))
+    lab.run("1", "systemctl", "restart", "musterd.service")
+    with terminal(lab, "muster", "timeline", size=(110, 50)) as shown:
+        keep("timeline-after-restart.txt", shown.shows("probe-fencing"))
+    script = "from muster.client import Client; print(Client().wait('healthy', timeout=60).phase)"
+    assert lab.run("1", "python3", "-c", script).stdout == "formed\n"
 
 
 def hurt(lab: Lab) -> None:
