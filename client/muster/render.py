@@ -98,9 +98,11 @@ def _head(document: Document, screen: Screen, unreachable: str, most: int) -> No
     ages = f" since {since} ({screen.ago(since)})" if since else ""
     screen.line("Phase", phase, PHASE_PAINT.get(phase, ""), ages)
     screen.line("Reason", text(document, "reason") or "-")
-    if text(document, "next"):
+    wrongs = health.wrongs(document)
+    # Of a formed cluster each problem names its own next step.
+    if text(document, "next") and not (phase == "formed" and wrongs):
         screen.line("Next", text(document, "next"))
-    _wrongs(document, screen, most)
+    _wrongs(wrongs, phase, screen, most)
     if own:
         words = [text(own, key) for key in ("name", "instance_id", "address", "zone")]
         words += ["conductor"] if flag(own, "conductor") else []
@@ -137,11 +139,10 @@ def _known(document: Document) -> list[str]:
     return known + ([f"DC {text(cluster, 'dc')}"] if text(cluster, "dc") else [])
 
 
-def _wrongs(document: Document, screen: Screen, most: int) -> None:
+def _wrongs(found: list[health.Wrong], phase: str, screen: Screen, most: int) -> None:
     """What a person should know, each with what to type; with `most`, not more than so many."""
-    found = health.wrongs(document)
     if not found:
-        if text(document, "phase") == "formed":
+        if phase == "formed":
             screen.line("Problems", "none", GOOD)
         return
     errors = sum(severity == health.ERROR for severity, _, _ in found)
