@@ -114,13 +114,25 @@ captures: venv lab-deps deb
 # Every interleaving of the election's messages and crashes, up to stated bounds (docs/simulation.md).
 .PHONY: explore
 explore: venv
-	PYTHONPATH=tests/sim:daemon:client nice $(BIN)/python -m muster_sim --explore
+	$(SIM) --explore
 
-# Whole daemons in virtual time, a story of trouble from each seed: `make sim SEEDS=100000`.
+# Whole daemons in virtual time, a story of trouble from each seed: `make sim SEEDS=100000`. Takes
+# all processors; PROCESSES= says otherwise, KEEP= names a file that keeps each result.
 SEEDS ?= 2000
+SIM := PYTHONPATH=tests/sim:tests/bench:tests/lab:daemon:client nice $(BIN)/python -m muster_sim
 .PHONY: sim
 sim: venv
-	PYTHONPATH=tests/sim:daemon:client nice $(BIN)/python -m muster_sim --seeds $(SEEDS)
+	$(SIM) --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))
+
+# The election written wrongly in every way one could: what finds it, and how soon.
+.PHONY: sim-broken
+sim-broken: venv
+	$(SIM) --broken --seeds $(SEEDS)
+
+# What a founding of 3, 7, 15 and 100 nodes costs in messages. The last takes a while.
+.PHONY: sim-cost
+sim-cost: venv
+	$(SIM) --cost 3 7 15 100
 
 # Random input against the peer port, the control socket, the helper and the token parser; writes
 # its figures into docs/fuzzing.md.

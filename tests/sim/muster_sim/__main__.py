@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from muster_bench import tables
-from muster_sim import broken, many, report, spaces
+from muster_sim import broken, cost, many, report, spaces
 from muster_sim.explore import Explorer
 from muster_sim.run import run
 
@@ -27,10 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--transcript", action="store_true", help="with --seed: tell what happens")
     parser.add_argument("--explore", action="store_true", help="explore the large spaces instead")
     parser.add_argument("--broken", action="store_true", help="find what is written wrongly")
+    parser.add_argument("--cost", type=int, nargs="+", metavar="N", help="messages of N nodes")
     asked = parser.parse_args(argv)
     many.quiet()
     if asked.explore:
         return _explore()
+    if asked.cost:
+        return _cost(asked.cost, asked.write)
     if asked.broken:
         return _broken(asked.seeds, asked.write)
     if asked.seed is not None:
@@ -64,6 +67,17 @@ def _report(found: Sequence[many.Result], commits: Iterable[str], write: Path | 
     if write is not None:
         tables.write("seeds", text, write)
     return int(any(result.problem for result in found))
+
+
+def _cost(sizes: Iterable[int], write: Path | None) -> int:
+    """Found a cluster of each size, undisturbed, and count its messages."""
+    rows = []
+    for size in sizes:
+        rows.append(report.cost(cost.cost(size)))
+        print(rows[-1], flush=True)
+    if write is not None:
+        tables.write("cost", "\n".join((*report.COST, *rows)), write)
+    return 0
 
 
 def _broken(seeds: int, write: Path | None) -> int:

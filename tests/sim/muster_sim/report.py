@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from muster_sim.cost import Cost
 from muster_sim.explore import Found
 from muster_sim.many import Result
 from muster_sim.run import Verdict
@@ -83,3 +84,20 @@ def wrong(name: str, found: Found, verdict: Verdict | None, seeds: int) -> str:
     told = f"{found.states:,} | {len(found.transcript)}" if found.broken else "not found | "
     after = f"{verdict.seed + 1:,}: {verdict.problem}" if verdict else f"not among {seeds:,}"
     return f"| {name} | {told} | {after} |"
+
+
+COST = (
+    "| nodes | decided after | formed after | hellos a node | hellos a node and peer"
+    " | election messages: the leader | a peer and second | any other node |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
+def cost(found: Cost) -> str:
+    """Return a founding's row of the table that `COST` begins."""
+    peers = found.nodes - 1
+    return (
+        f"| {found.nodes} | {found.decided:.1f} s | {found.formed:.1f} s"
+        f" | {found.hellos / found.nodes:.0f} | {found.hellos / found.nodes / peers:.1f}"
+        f" | {found.leader} | {found.leader / peers / found.formed:.2f} | {found.others} |"
+    )
