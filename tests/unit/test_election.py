@@ -367,3 +367,21 @@ def test_who_has_voted_for_another_says_that_its_vote_is_spent() -> None:
     assert sent(effects) == {"a": VoteReply(3, False, None, "already voted in term 3", spent=True)}
     _, effects = after(state, heard("a", VoteRequest(2, ABC, "s")))
     assert sent(effects) == {"a": VoteReply(3, False, None, "already voted in term 3")}
+
+
+def test_time_alone_wakes_a_leader_to_repeat_itself_and_others_to_stand() -> None:
+    assert machine.next_tick(machine.start("a", Durable())) is None
+    waiting, _ = after(node("b"), Tick(10.0, 0.0))
+    assert machine.next_tick(waiting) == waiting.deadline
+    leading, _ = after(candidate(), heard("c", VoteReply(1, granted=True)))
+    assert machine.leads(leading)
+    assert machine.next_tick(leading) == leading.heartbeat
+
+
+def test_a_leader_that_repeats_itself_matters_to_nobody_else() -> None:
+    first, _ = after(node("b"), Tick(0.0, 0.0), heard("a", Lead(1)))
+    again, _ = after(first, heard("a", Lead(1)))
+    assert machine.matters(node("b"), first)
+    assert not machine.matters(first, again)
+    later, _ = after(again, heard("c", VoteRequest(2, ABC, "s")))
+    assert machine.matters(again, later)

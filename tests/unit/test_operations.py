@@ -1,0 +1,43 @@
+"""A change that is asked for is one operation until the node is where it ends."""
+
+import pytest
+
+from muster.api import Operation
+from musterd.model import Phase
+from musterd.operations import KEPT, Operations
+
+JOIN = Operation(id="1", verb="join", state="running", asked_by="uid 0", at="")
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"), [(Phase.FORMED, "done"), (Phase.FAILED, "failed"), (Phase.WAITING, "")]
+)
+def test_it_runs_until_the_node_has_formed_or_failed(phase: Phase, state: str) -> None:
+    operations = Operations()
+    operations.add(JOIN)
+    operations.reached(phase, "why")
+    found = operations.get("1")
+    assert found is not None
+    if state:
+        assert (found.state, found.detail) == (state, "why")
+        assert operations.running() is None
+    else:
+        assert found == operations.running() == JOIN
+
+
+def test_what_has_ended_stays_as_it_ended() -> None:
+    operations = Operations()
+    operations.add(JOIN)
+    operations.reached(Phase.FAILED, "first")
+    operations.reached(Phase.FORMED, "second")
+    found = operations.get("1")
+    assert found is not None
+    assert found.detail == "first"
+
+
+def test_old_ones_are_forgotten() -> None:
+    operations = Operations()
+    for number in range(KEPT + 1):
+        operations.add(Operation(str(number), "join", "done", "", ""))
+    assert operations.get("0") is None
+    assert operations.get("1") is not None
