@@ -151,6 +151,7 @@ class Actions:
                 # Listed under another name; only what EC2 called terminated stays known.
                 k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
             k.tags, k.settings, k.refusal, k.spec_stale = tags, settings, refusal, False
+            self._see_kernel(k)  # the cluster may have been seen before, and may stay as it is
 
         return outcome
 
@@ -243,7 +244,11 @@ class Actions:
         moved = {a for a, node in before.items() if course.floating_node(k, a) != node}
         k.reaches = tuple(a for a in k.reaches if a not in moved)
         k.holders = {a: holder for a, holder in k.holders.items() if a not in moved}
-        k.holds = tuple(a for a in before if self._reach.cluster.holds(a))
+        self._see_kernel(k)
+
+    def _see_kernel(self, k: Knowledge) -> None:
+        wanted = [str(a.private_ip) for a in (k.settings.spec.address if k.settings else ())]
+        k.holds = tuple(a for a in wanted if self._reach.cluster.holds(a))
 
     # --- steps ------------------------------------------------------------------------------
 
