@@ -305,6 +305,10 @@ class Lab:
         """End all faults."""
         self._ask("DELETE", "/v1/faults")
 
+    def enforce(self, policy: Mapping[str, Any]) -> None:
+        """Put the nodes' role under a policy document (`muster_lab.region.policy.fill`)."""
+        self._ask("PUT", "/v1/policy", dict(policy))
+
     def calls(
         self, *, action: str | None = None, caller: str | None = None, service: str | None = None
     ) -> list[Call]:

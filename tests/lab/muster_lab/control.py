@@ -14,7 +14,16 @@ from muster_lab.layout import Layout
 from muster_lab.machines import Hypervisor
 from muster_lab.network import Network
 from muster_lab.ports import MachineError
-from muster_lab.region import IMAGES, AwsError, Fault, Instance, MetadataOptions, Region, State
+from muster_lab.region import (
+    IMAGES,
+    AwsError,
+    Fault,
+    Instance,
+    MetadataOptions,
+    Policy,
+    Region,
+    State,
+)
 
 PROFILE = "muster-node"
 """The instance profile nodes get: without one IMDS has no credentials."""
@@ -54,6 +63,7 @@ class Control:
                 web.post("/v1/faults", self.add_fault),
                 web.delete("/v1/faults", self.clear_faults),
                 web.get("/v1/calls", self.calls),
+                web.put("/v1/policy", self.set_policy),
                 web.post("/v1/shutdown", self.shut_down),
             ]
         )
@@ -173,6 +183,11 @@ class Control:
             service=query.get("service"), action=query.get("action"), caller=caller
         )
         return web.json_response([each.as_json() for each in found])
+
+    async def set_policy(self, request: web.Request) -> web.Response:
+        """Put the nodes' role under a policy; without one it may do everything."""
+        self._region.permissions.set(PROFILE, Policy(await request.json()))
+        return web.json_response({})
 
     async def shut_down(self, _request: web.Request) -> web.Response:
         """End the lab."""
