@@ -158,15 +158,20 @@ def _node(
     name = heard.hello.name if heard else (member.name if member else "")
     trouble = k.troubles.get(f"greet:{peer}")
     silent = trouble.sentence if trouble else "not heard yet"
+    phase, reason = (heard.hello.phase, heard.hello.reason) if heard else ("", silent)
+    if peer in k.candidates.gone:
+        phase, reason = "", "terminated, by EC2's word"
+    elif trouble is not None:
+        reason = silent
     return NodeStatus(
         instance_id=peer,
         name=name,
         address=course.peers(k).get(peer, member.address if member else ""),
         zone=instance.zone if instance else (heard.hello.zone if heard else ""),
-        phase=heard.hello.phase if heard else "",
+        phase=phase,
         online=name in online,
         last_heard=rfc3339(wall - (now - heard.at)) if heard else "",
-        reason=heard.hello.reason if heard and trouble is None else silent,
+        reason=reason,
     )
 
 

@@ -141,5 +141,12 @@ def test_a_peer_that_fell_silent_is_shown_with_the_reason_and_when_it_was_heard(
     assert peer.last_heard == "2025-12-31T23:59:20Z"
 
 
+def test_a_terminated_member_is_shown_as_such_whatever_it_said_last(known: Knowledge) -> None:
+    known.heard[PEER] = Heard(peer_hello(known), NOW)
+    known.candidates = replace(known.candidates, gone=frozenset({PEER}))
+    peer = status_of(known, NOW, WALL).nodes[1]
+    assert (peer.instance_id, peer.phase, peer.reason) == (PEER, "", "terminated, by EC2's word")
+
+
 def test_the_hello_tells_the_seed_to_nobody(known: Knowledge) -> None:
     assert DECREE.seed not in repr(hello_of(known, NOW))
