@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import IO, Any
@@ -25,6 +25,9 @@ PATIENCE = 300.0
 
 RECHECK = 5.0
 """Seconds after which a status is read again although no event came."""
+
+CALLS_RECHECK = 1.0
+"""Seconds after which the region is asked again for its calls."""
 
 Document = dict[str, Any]
 
@@ -141,16 +144,26 @@ class Feed:
         self._untold.clear()
 
     def until(
-        self, wanted: Callable[[Document], bool], timeout: float = PATIENCE
+        self,
+        wanted: Callable[[Document], bool],
+        timeout: float = PATIENCE,
+        *,
+        of: Container[str] | None = None,
     ) -> tuple[str, Document]:
-        """Return the next event that is wanted, and whose it is; earlier ones are passed over."""
+        """Return the next event that is wanted, and whose it is; earlier ones are passed over.
+
+        Args:
+            wanted: tells whether an event is it.
+            timeout: seconds until the test fails instead.
+            of: the nodes whose event it may be; None for all.
+        """
         deadline = time.monotonic() + timeout
         seen = []
         while (left := deadline - time.monotonic()) > 0:
             if self.wait(left):
                 node, event = self._untold.popleft()
                 seen.append(f"{node} {event.get('message', event.get('MESSAGE'))}")
-                if wanted(event):
+                if (of is None or node in of) and wanted(event):
                     return node, event
         raise AssertionError("the event did not come; there were:\n" + "\n".join(seen))
 
@@ -175,6 +188,25 @@ def following(
         yield Feed(streams)
 
 
+def leads(event: Document) -> bool:
+    """Whether the node tells that it was elected."""
+    message = str(event["message"])
+    return (
+        event["kind"] == "election"
+        and re.fullmatch(r"this node leads term \d+", message) is not None
+    )
+
+
+def decides(event: Document) -> bool:
+    """Whether the node tells that the founding is decided."""
+    return event["kind"] == "election" and str(event["message"]).startswith("decided")
+
+
+def steps(words: str) -> Callable[[Document], bool]:
+    """Whether an event is a step of the helper with these words in it."""
+    return lambda event: event["kind"] == "step" and words in str(event["message"])
+
+
 def until(
     lab: Lab, node: str, wanted: Callable[[Document], bool], timeout: float = PATIENCE
 ) -> Document:
@@ -188,6 +220,24 @@ def until(
                 return found
             feed.pass_over(min(left, RECHECK))
     raise AssertionError(f"{node} did not come to that: {json.dumps(found, indent=1)}")
+
+
+def until_calls(
+    lab: Lab, wanted: Callable[[Sequence[Call]], bool], timeout: float = PATIENCE, **which: str
+) -> None:
+    """Wait until the calls to AWS so far, at least one, are as wanted.
+
+    Args:
+        lab: whose region.
+        wanted: tells it of the calls, oldest first.
+        timeout: seconds until the test fails instead.
+        which: calls of this `action`, `caller`, `service`.
+    """
+    deadline = time.monotonic() + timeout
+    while not ((calls := lab.calls(**which)) and wanted(calls)):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the calls did not come to that: {calls}")
+        time.sleep(CALLS_RECHECK)  # the region tells nobody of calls; it is asked
 
 
 # --- looking ----------------------------------------------------------------------------------
@@ -208,6 +258,12 @@ def said(lab: Lab, node: str, *command: str) -> str:
 def boot_id(lab: Lab, node: str) -> str:
     """Which boot this is."""
     return said(lab, node, "cat", "/proc/sys/kernel/random/boot_id")
+
+
+def decisions(lab: Lab, node: str) -> set[str]:
+    """Every uuid the node ever knew to be decided, from its journal of all boots."""
+    told = said(lab, node, "journalctl", "--unit=musterd", "--output=cat")
+    return set(re.findall(r"decided: cluster (\w+)", told))
 
 
 def digests(lab: Lab, node: str, *paths: str) -> str:

@@ -8,7 +8,7 @@ from muster_kills.cells import Cell, Role, Victim
 from muster_kills.proof import one_cluster
 from muster_kills.run import run
 from muster_lab.client import Lab
-from observe import Document, following, ids, own_lab, tags, wait_for
+from observe import decides, following, ids, leads, own_lab, steps, tags, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -22,18 +22,6 @@ def lab() -> Iterator[Lab]:
         yield started
 
 
-def _leads(event: Document) -> bool:
-    return event["kind"] == "election" and "leads term" in str(event["message"])
-
-
-def _decided(event: Document) -> bool:
-    return event["kind"] == "election" and str(event["message"]).startswith("decided")
-
-
-def _step(word: str, event: Document) -> bool:
-    return event["kind"] == "step" and word in str(event["message"])
-
-
 def _kill_daemon(lab: Lab, node: str) -> None:
     lab.run(node, "systemctl", "kill", "--signal=KILL", "--kill-whom=main", "musterd")
 
@@ -41,12 +29,12 @@ def _kill_daemon(lab: Lab, node: str) -> None:
 def test_daemons_killed_as_they_lead_and_as_they_follow(lab: Lab) -> None:
     nodes = ids(lab.launch(SIZE, tags=tags("daemons", SIZE)))
     with following(lab, nodes) as feed:
-        leader, _ = feed.until(_leads)
+        leader, _ = feed.until(leads)
         _kill_daemon(lab, leader)
-        _, decided = feed.until(_decided)
+        _, decided = feed.until(decides)
         follower = next(node for node in nodes if node != leader)
         _kill_daemon(lab, follower)
-        builder, _ = feed.until(lambda event: _step("resources", event))
+        builder, _ = feed.until(steps("resources"))
         _kill_daemon(lab, builder)
     wait_for(lab, "healthy", nodes)
     assert one_cluster(lab, nodes) in decided["message"]
@@ -57,12 +45,12 @@ def test_daemons_killed_as_they_lead_and_as_they_follow(lab: Lab) -> None:
 def test_the_conductor_dies_between_decision_and_configuration(lab: Lab) -> None:
     nodes = ids(lab.launch(SIZE, tags=tags("conductor", SIZE)))
     with following(lab, nodes) as feed:
-        leader, _ = feed.until(_leads)
-        _, decided = feed.until(_decided)
-        feed.until(lambda event: _step("keys are written", event))
+        leader, _ = feed.until(leads)
+        _, decided = feed.until(decides)
+        feed.until(steps("keys are written"))
         lab.kill(leader)
         others = [node for node in nodes if node != leader]
-        feed.until(_leads)
+        feed.until(leads)
     lab.boot(leader)
     wait_for(lab, "healthy", [*others, leader])
     assert one_cluster(lab, nodes) in decided["message"]
