@@ -17,6 +17,7 @@ help:
 	@echo 'make test    everything: the package, the checks, all tests (the lab included)'
 	@echo 'make lab-long  what is too long for `make test`: five nodes at once, the daemon at rest'
 	@echo 'make fuzz    random input against every door (minutes); `make test` has a short run'
+	@echo 'make sim     whole daemons in virtual time, SEEDS=2000 stories of trouble'
 	@echo 'make check   lint, types and the scan for banned constructs'
 	@echo 'make audit   the bundled libraries against known vulnerabilities; needs PyPI itself'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
