@@ -27,7 +27,7 @@ class Watch:
             raise ViolationError(self._region.broken[0])
         for node, decree in self._region.decided[self._seen :]:
             self._seen += 1
-            if self._first is None or not self._anyone_left(self._first.roster):
+            if self._first is None or not self._region.any_left(self._first.roster):
                 self._first = decree
             elif decree.uuid != self._first.uuid:
                 raise ViolationError(f"{node.short} knows a second founding, {decree.uuid[:8]}")
@@ -35,6 +35,7 @@ class Watch:
             node.record.durable.decided.roster
             for node in self._region.nodes
             if not node.terminated and node.record is not None and node.record.durable.decided
+            if self._region.bound(node)
         }
         if len(kept) > 1:
             raise ViolationError("one founding has two rosters")
@@ -47,7 +48,8 @@ class Watch:
         cluster = self._region.cluster
         quorate: dict[frozenset[str], str] = {}
         for host in cluster.hosts:
-            if host.started_at is not None and cluster.quorate(host):
+            given_up = host.disk.uuid in self._region.given_up
+            if host.started_at is not None and cluster.quorate(host) and not given_up:
                 members = frozenset(other.instance_id for other in cluster.partition_of(host))
                 quorate[members] = host.disk.uuid
         for members, uuid in quorate.items():
@@ -55,12 +57,9 @@ class Watch:
                 if other != uuid or not members & others:
                     raise ViolationError(f"two quorate clusters: {uuid[:8]} and {other[:8]}")
             same = self._quorate_uuid in {"", uuid}
-            if not same and self._anyone_left(tuple(self._quorate)):
+            if not same and self._region.any_left(tuple(self._quorate)):
                 raise ViolationError(f"cluster {uuid[:8]} runs after {self._quorate_uuid[:8]} did")
             self._quorate, self._quorate_uuid = members, uuid
-
-    def _anyone_left(self, roster: tuple[str, ...]) -> bool:
-        return any(n.instance_id in roster and not n.terminated for n in self._region.nodes)
 
     def _all_formed(self) -> bool:
         here = _here(self._region, self._absent)
@@ -84,7 +83,8 @@ class Watch:
 
 
 def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
-    return [n for n in region.nodes if not n.terminated and n.number not in absent]
+    there = (n for n in region.nodes if not n.terminated and region.bound(n))
+    return [node for node in there if node.number not in absent]
 
 
 _OUTSIDE = ("already formed", "waits to join", "decided for other founders")

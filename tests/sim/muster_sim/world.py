@@ -236,7 +236,7 @@ class SimNode:
         if decided is not None and old.decided is None:
             self.region.moment("decided", self)
             self.region.tell(f"{self.short} knows {decided.uuid[:8]} to be decided")
-            self.region.decided.append((self, decided))
+            self.region.learned(self, decided)
         self.region.saved(self)
 
     # --- life ---------------------------------------------------------------------------------
@@ -353,6 +353,7 @@ class SimRegion:
         self.cluster.connected = lambda a, b: not {(a, b), (b, a)} & self.faults.cut
         self.transcript: list[str] | None = None
         self.decided: list[tuple[SimNode, Decree]] = []
+        self.given_up: set[str] = set()  # foundings that nobody with the tag is left of
         self.moments: dict[str, asyncio.Future[SimNode]] = {}
         self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
@@ -392,9 +393,30 @@ class SimRegion:
             self.moments[what] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self.moments[what])
 
+    def learned(self, node: SimNode, decree: Decree) -> None:
+        """Note who knows a decree to be decided, and whom it replaces.
+
+        The tag says who belongs: when it was taken from all who are left of a founding, those who
+        have it owe that founding nothing.
+        """
+        for _, before in self.decided:
+            if before.uuid != decree.uuid and not self.any_left(before.roster):
+                self.given_up.add(before.uuid)
+        self.decided.append((node, decree))
+
+    def any_left(self, roster: tuple[str, ...]) -> bool:
+        """Tell whether somebody of a roster still has the tag and is not terminated."""
+        return any(n.instance_id in roster and n.tagged and not n.terminated for n in self.nodes)
+
+    def bound(self, node: SimNode) -> bool:
+        """Tell whether what the node has decided, if anything, still counts."""
+        decided = node.record.durable.decided if node.record is not None else None
+        return decided is None or decided.uuid not in self.given_up
+
     def saved(self, node: SimNode) -> None:
         """Compare what all daemons know at the moment one of them has written it down."""
-        elections = (n.engine.election() for n in self.nodes if n.engine is not None)
+        there = (n for n in self.nodes if self.bound(n))
+        elections = (n.engine.election() for n in there if n.engine is not None)
         try:
             check_together(elections)
         except InvariantError as broken:
