@@ -100,22 +100,21 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
 def _unlisted(k: Knowledge, now: float) -> Trouble | None:
     """Name who calls with the token while EC2's answers leave it out: this node is not alone."""
     listed = {item.instance_id for item in k.candidates.instances} | k.candidates.gone
-    names = ", ".join(
-        sorted(
-            stranger
-            for stranger, at in k.strangers.items()
-            if stranger not in listed and now - at <= STRANGER_FOR
-        )
+    found = sorted(
+        stranger
+        for stranger, at in k.strangers.items()
+        if stranger not in listed and now - at <= STRANGER_FOR
     )
+    names, it = ", ".join(found), "it" if len(found) == 1 else "them"
     if not names or not k.candidates.trouble or k.settings is None:
         return None
     spec = k.settings.spec
     return Trouble(
         k.candidates.trouble,
-        why=f"{names} called with this cluster's token, but EC2 does not list it for this node"
+        why=f"{names} called with this cluster's token, but EC2 does not list {it} for this node"
         " (yet)",
-        cure=f"EC2 is read again every {discovery.READ_EVERY:.0f} s; if this lasts, check that it"
-        f" carries the tag {spec.discovery.tag}={spec.cluster.name} and is in the same VPC",
+        cure=f"EC2 is read again every {discovery.READ_EVERY:.0f} s; if this lasts, check there the"
+        f" tag {spec.discovery.tag}={spec.cluster.name}, and that the VPC is the same",
     )
 
 

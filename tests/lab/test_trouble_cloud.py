@@ -49,8 +49,8 @@ def test_one_node_sees_only_itself(lab: Lab) -> None:
         *others, alone = one.launch(3)
         lab.fault("DescribeInstances", caller=alone, omit=others)
         seen = "1 of 3 instances carry the tag muster:cluster=alone"
-        called = "called with this cluster's token, but EC2 does not list it for this node"
-        one.says(alone, "waiting", seen, called, *others, cure="carries the tag")
+        called = "called with this cluster's token, but EC2 does not list them for this node"
+        one.says(alone, "waiting", seen, called, *others, cure="that the VPC is the same")
         for node in others:
             refused = f"{alone} refused the request: 403: {node} is not a member here"
             on_that_node = "`muster status` on that node says how it sees this one"
