@@ -8,8 +8,8 @@ PACKAGES := PYTHONPATH=packaging $(BIN)/python -m muster_packages
 
 # What building, the lab and the tests run on this machine; the nodes' own packages are in the
 # lab's image.
-SYSTEM_PACKAGES := binutils dpkg iproute2 mandoc mmdebstrap nftables openssl python3-venv qemu-utils \
-    systemd util-linux zsh
+SYSTEM_PACKAGES := binutils dpkg iproute2 lintian mandoc mmdebstrap nftables openssl python3-venv \
+    qemu-utils rpm rpmlint systemd util-linux zsh
 
 .PHONY: help
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make check   lint, types and the scan for banned constructs'
 	@echo 'make audit   the bundled libraries against known vulnerabilities; needs PyPI itself'
 	@echo 'make deb     dist/muster_VERSION_amd64.deb'
+	@echo 'make rpm     dist/muster-VERSION-1.x86_64.rpm, for RHEL 8 and 9'
 
 .PHONY: demo
 demo: venv lab-deps deb
@@ -69,6 +70,10 @@ openapi: venv
 	$(BIN)/python -c 'import json; from musterd.api.control import ROUTES; \
 	    from musterd.api.openapi import document; \
 	    print(json.dumps(document(ROUTES), indent=2))' > docs/openapi.json
+
+.PHONY: rpm
+rpm: venv lab-deps
+	@$(PACKAGES) rpm
 
 # Resolves the bundled libraries anew; commit the result.
 .PHONY: lock

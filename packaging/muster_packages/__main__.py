@@ -1,9 +1,9 @@
-"""`python -m muster_packages deb|lock|stack|policy`, run from the checkout (see the Makefile)."""
+"""`python -m muster_packages deb|rpm|lock|stack|policy`, run from the checkout (Makefile)."""
 
 import sys
 from pathlib import Path
 
-from muster_packages import checkout, deb, lock, stack
+from muster_packages import checkout, deb, lock, rpm, stack
 from muster_packages.errors import PackagingError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +17,9 @@ def main(arguments: list[str]) -> int:
             case ["deb"]:
                 package = deb.build(here)
                 print(f"{package.relative_to(ROOT)}  {package.stat().st_size / 1e6:.1f} MB")
+            case ["rpm"]:
+                package = rpm.build(here)
+                print(f"{package.relative_to(ROOT)}  {package.stat().st_size / 1e6:.1f} MB")
             case ["lock"]:
                 lock.write(here)
             case ["stack"]:
@@ -26,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
                 print(image_policy.write(ROOT).relative_to(ROOT))
             case _:
-                print("usage: python -m muster_packages deb|lock|stack|policy", file=sys.stderr)
+                print("usage: python -m muster_packages deb|rpm|lock|stack|policy", file=sys.stderr)
                 return 2
     except PackagingError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ def build(checkout: Checkout) -> Path:
     """
     package = checkout.dist / f"muster_{checkout.version}_{ARCHITECTURE}.deb"
     stamp = checkout.build / "deb.inputs"
-    inputs = digest(_inputs(checkout.root), checkout.version, str(checkout.epoch))
+    inputs = digest(inputs_of(checkout.root), checkout.version, str(checkout.epoch))
     if package.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == inputs:
         return package
     stage = checkout.build / "deb"
@@ -42,7 +42,8 @@ def build(checkout: Checkout) -> Path:
     return package
 
 
-def _inputs(root: Path) -> list[Path]:
+def inputs_of(root: Path) -> list[Path]:
+    """Return every file and folder that a package is made of."""
     named = [*tree.PACKAGES, "units", "packaging", "docs", "README.md", "CHANGELOG.md", "LICENSE"]
     return [root / name for name in named if (root / name).exists()]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from muster_packages import aws_models
 from muster_packages.checkout import Checkout, digest
+from muster_packages.distribution import DEBIAN
 from muster_packages.errors import PackagingError
 
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 # Never imported on a node: sources of extension modules, type stubs, tests, command line tools;
 # boto3's own layer (musterd uses botocore, `muster image` runs on a workstation).
@@ -102,7 +102,7 @@ def _trim_botocore(botocore: Path) -> None:
     trimmed.rename(botocore / "data")
     # botocore would trust its own copy of the public authorities; the node's administrator decides.
     (botocore / "cacert.pem").unlink()
-    (botocore / "cacert.pem").symlink_to(SYSTEM_CERTIFICATES)
+    (botocore / "cacert.pem").symlink_to(DEBIAN.certificates)
 
 
 def _strip(tree: Path) -> None:

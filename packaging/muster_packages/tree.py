@@ -7,28 +7,23 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from muster_packages import libraries
+from muster_packages import libraries, notices
 from muster_packages.checkout import Checkout
+from muster_packages.distribution import DEBIAN, Distribution
 
 APPLICATION = "/usr/lib/muster/app"
 LIBRARIES = "/usr/lib/muster/lib"
-UNITS = "/lib/systemd/system"
 DOCUMENTS = "/usr/share/doc/muster"
 MANUAL = "/usr/share/man"
 EXAMPLES = ("aws/node-policy.json", "cloud-init/*.yaml", "monitoring/[agm]*")  # below packaging
-# Where scripts of the system's Python find `muster.client`; the rest of us stays private.
-FOR_SCRIPTS = "/usr/lib/python3/dist-packages/muster"
-COMPLETIONS = {
-    "muster.bash": "/usr/share/bash-completion/completions/muster",
-    "_muster": "/usr/share/zsh/vendor-completions/_muster",
-}
+BASH_COMPLETION = "/usr/share/bash-completion/completions/muster"
 
 PACKAGES = ("daemon/musterd", "daemon/muster_helper", "client/muster")
 
 # Isolated (-I): neither PYTHON* variables nor the caller's folder or user site reach a program
 # that root runs. Our code comes first on the path, so nothing can stand in for it.
 LAUNCHER = """\
-#!/usr/bin/python3 -I
+#!{python} -I
 # Starts {module} from muster's private folders.
 import sys
 
@@ -53,7 +48,7 @@ Version: {version}
 """
 
 
-def stage(checkout: Checkout, target: Path) -> None:
+def stage(checkout: Checkout, target: Path, distribution: Distribution = DEBIAN) -> None:
     """Make the whole tree under `target`, which is replaced."""
     shutil.rmtree(target, ignore_errors=True)
     bundled = libraries.build(checkout, LIBRARIES)
@@ -61,17 +56,28 @@ def stage(checkout: Checkout, target: Path) -> None:
     shutil.copytree(
         bundled, _at(target, LIBRARIES), symlinks=True, copy_function=_link, dirs_exist_ok=True
     )
+    _libraries_of(distribution, checkout.root, _at(target, LIBRARIES))
     _application(checkout, _at(target, APPLICATION))
     for path, (module, folders) in LAUNCHERS.items():
-        _program(_at(target, path), LAUNCHER.format(module=module, path=folders))
-    user_data = checkout.root / "packaging" / "cloud-init" / "muster_user_data.py"
-    _program(_at(target, "/usr/lib/muster/muster-user-data"), user_data.read_text(encoding="utf-8"))
-    _units(checkout.root / "units", target)
+        _program(
+            _at(target, path),
+            LAUNCHER.format(python=distribution.python, module=module, path=folders),
+        )
+    source = checkout.root / "packaging" / "cloud-init" / "muster_user_data.py"
+    user_data = source.read_text(encoding="utf-8").replace(DEBIAN.python, distribution.python, 1)
+    _program(_at(target, "/usr/lib/muster/muster-user-data"), user_data)
+    _units(checkout.root / "units", _at(target, distribution.units), target)
     _documents(checkout.root, _at(target, DOCUMENTS))
-    _for_shells(checkout.root / "packaging", target)
-    scripts = _at(target, FOR_SCRIPTS)
+    _for_shells(checkout.root / "packaging", target, distribution)
+    scripts = _at(target, distribution.scripts)
     scripts.parent.mkdir(parents=True)
     scripts.symlink_to(f"{APPLICATION}/muster")
+    (_at(target, DOCUMENTS) / "copyright").write_text(
+        notices.text(_at(target, LIBRARIES)), encoding="utf-8"
+    )
+    for name, path in distribution.files:
+        _at(target, path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checkout.root / "packaging" / name, _at(target, path))
 
 
 def normalise(target: Path, epoch: int) -> None:
@@ -120,8 +126,19 @@ def _program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def _units(source: Path, target: Path) -> None:
-    units = _at(target, UNITS)
+def _libraries_of(distribution: Distribution, root: Path, target: Path) -> None:
+    """Make of the libraries those of one distribution."""
+    certificates = target / "botocore" / "cacert.pem"
+    certificates.unlink()
+    certificates.symlink_to(distribution.certificates)
+    for source in distribution.stand_ins:
+        module = root / "packaging" / source
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(module, target / module.name, ignore=ignored)
+        libraries.compile_tree(target / module.name, f"{LIBRARIES}/{module.name}")
+
+
+def _units(source: Path, units: Path, target: Path) -> None:
     units.mkdir(parents=True)
     for unit in source.iterdir():
         if unit.is_file():
@@ -132,13 +149,13 @@ def _units(source: Path, target: Path) -> None:
         shutil.copyfile(source / name, target / "usr/lib" / name)
 
 
-def _for_shells(packaging: Path, target: Path) -> None:
-    """Install manual pages, compressed as Debian wants them, and completions."""
+def _for_shells(packaging: Path, target: Path, distribution: Distribution) -> None:
+    """Install manual pages, compressed as distributions want them, and completions."""
     for page in sorted((packaging / "man").iterdir()):
         place = _at(target, f"{MANUAL}/man{page.suffix[1:]}/{page.name}.gz")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(gzip.compress(page.read_bytes(), mtime=0))
-    for name, path in COMPLETIONS.items():
+    for name, path in (("muster.bash", BASH_COMPLETION), ("_muster", distribution.zsh)):
         place = _at(target, path)
         place.parent.mkdir(parents=True)
         shutil.copyfile(packaging / "completions" / name, place)
