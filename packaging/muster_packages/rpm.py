@@ -40,15 +40,15 @@ def build(checkout: Checkout) -> Path:
     return package
 
 
-def bundled(lock: Path) -> list[str]:
-    """Return what the package declares to bundle, so that a flaw in a library finds it."""
+def bundled(lock: Path) -> str:
+    """Return the line that declares what is bundled, so that a flaw in a library finds it."""
     names = [line.split(" ")[0].partition("==") for line in lock.read_text("utf-8").splitlines()]
     kept = [
         (name, version)
         for name, equals, version in names
         if equals and name not in {"boto3", "s3transfer"}  # trimmed away (libraries.py)
     ]
-    return [f"Provides: bundled(python3dist({name})) = {version}" for name, version in kept]
+    return "Provides: " + " ".join(f"bundled(python3dist({n})) = {v}" for n, v in kept)
 
 
 def _listed(stage: Path) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _pack(checkout: Checkout, stage: Path, files: Path) -> Path:
         "muster_version": checkout.version,
         "muster_stage": stage,
         "muster_files": files,
-        "muster_bundled": "\n".join(bundled(checkout.lock)),
+        "muster_bundled": bundled(checkout.lock),
     }
     defined = [word for key, value in definitions.items() for word in ("-D", f"{key} {value}")]
     spec = checkout.root / "packaging" / "rpm" / "muster.spec"

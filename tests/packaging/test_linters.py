@@ -1,10 +1,14 @@
-"""The distributions' own linters, with every find that stays explained in a file beside the sources."""
+"""The distributions' own linters; each find that stays is explained beside the sources."""
 
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from muster_packages import deb, rpm
 from muster_packages.checkout import Checkout
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]  # 15 s each on a quiet machine
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 

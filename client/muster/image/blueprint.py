@@ -28,7 +28,9 @@ PACKAGES = (
 # RHEL 8 has version 1 of the command line, and the cloud agents in one package with the others.
 RHEL8 = {"awscli2": "awscli", "resource-agents-cloud": "resource-agents"}
 ENABLED = ("chronyd", "cloud-init", "muster-user-data", "musterd", "sshd")
-DISABLED = ("corosync", "nm-cloud-setup", "nm-cloud-setup.timer", "pacemaker")
+# Not nm-cloud-setup, which removes floating addresses: not every image has it, composer fails for a
+# unit that is not there, and muster's helper disables it anyway.
+DISABLED = ("corosync", "pacemaker")
 DISTRIBUTION = re.compile(r"rhel-(8|9)\.\d{1,2}|centos-9")
 SEMVER = re.compile(r"\d+\.\d+\.\d+")  # composer refuses any other version
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")

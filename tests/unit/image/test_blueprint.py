@@ -75,12 +75,12 @@ def test_composer_knows_every_key(distro: str, context: Context, key: Path, tmp_
     assert {"nvme", "xen-blkfront"} <= set(dracut["data"].split())
 
 
-def test_the_stub_and_what_removes_addresses_do_not_start(context: Context, tmp_path: Path) -> None:
+def test_no_cluster_starts_before_there_is_one(context: Context, tmp_path: Path) -> None:
     ask(context, tmp_path)
     blueprint, _ = read(tmp_path)
     services = blueprint["customizations"]["services"]
     assert {"musterd", "muster-user-data"} <= set(services["enabled"])
-    assert {"corosync", "pacemaker", "nm-cloud-setup"} <= set(services["disabled"])
+    assert {"corosync", "pacemaker"} == set(services["disabled"])
     assert blueprint["customizations"]["firewall"]["services"]["enabled"] == ["high-availability"]
     assert blueprint["customizations"]["firewall"]["ports"] == ["7224:tcp"]
 
