@@ -21,6 +21,7 @@ from muster_packages.checkout import Checkout
 from muster_packages.unpacked import Unpacked
 
 PLACES = (
+    "usr/share/lintian/overrides/muster",
     "lib/systemd/system/",
     "usr/bin/muster",
     "usr/lib/muster/",

@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import hcl2  # type: ignore[import-untyped]  # it ships no types
+import hcl2
 import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 

@@ -74,7 +74,8 @@ def seal(options: argparse.Namespace, context: Context, eraser: Eraser, user: in
         context.say(f"{len(left)} traces; nothing was changed")
         return Exit.OK
     eraser.stop()
-    for found in left:
+    # Looked for again: what stops writes its last files.
+    for found in finds(root, host_keys=options.host_keys):
         if found.removal is not Removal.BY_HAND:
             eraser.erase(found)
             context.say(f"removed {found.path} ({found.what})")

@@ -307,6 +307,17 @@ def test_a_member_that_is_told_to_stops_in_order_first(
     assert "capture the image now" in printed(context.out)
 
 
+def test_what_the_cluster_writes_while_it_stops_goes_too(
+    root: Path, commands: Commands, context: Context
+) -> None:
+    class Late(Live):
+        def stop(self) -> None:
+            (root / "var/lib/pacemaker/pengine").mkdir()
+            (root / "var/lib/pacemaker/pengine/pe-input-2.bz2").write_text("late")
+
+    assert do(context, Late(root, commands), root, "--abandon", "web") == Exit.OK
+
+
 def test_a_cluster_that_does_not_stop_keeps_its_files(
     root: Path, commands: Commands, context: Context
 ) -> None:
