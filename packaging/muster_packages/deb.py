@@ -1,9 +1,12 @@
 """The .deb: the staged tree, control files from packaging/deb, dpkg-deb."""
 
+import gzip
 import hashlib
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 from muster_packages import tree
@@ -12,6 +15,13 @@ from muster_packages.errors import PackagingError
 
 ARCHITECTURE = "amd64"
 SCRIPTS = ("postinst", "prerm", "postrm")
+CHANGELOG = """\
+muster ({version}) unstable; urgency=medium
+
+  * What changed is in CHANGELOG.md.
+
+ -- muster maintainers <muster@localhost>  {date}
+"""
 # Packs in a second what xz needs ten for; the size differs by a tenth. Debian 12's dpkg reads it.
 COMPRESSION = ("-Zzstd", "-z12")
 
@@ -29,6 +39,7 @@ def build(checkout: Checkout) -> Path:
         return package
     stage = checkout.build / "deb"
     tree.stage(checkout, stage)
+    _changelog(checkout, stage)
     _control(checkout, stage)
     tree.normalise(stage, checkout.epoch)
     for name in SCRIPTS:
@@ -46,6 +57,16 @@ def inputs_of(root: Path) -> list[Path]:
     """Return every file and folder that a package is made of."""
     named = [*tree.PACKAGES, "units", "packaging", "docs", "README.md", "CHANGELOG.md", "LICENSE"]
     return [root / name for name in named if (root / name).exists()]
+
+
+def _changelog(checkout: Checkout, stage: Path) -> None:
+    """Write what Debian's tools read (deb-changelog(5)); people read CHANGELOG.md beside it."""
+    text = CHANGELOG.format(
+        version=checkout.version,
+        date=format_datetime(datetime.fromtimestamp(checkout.epoch, UTC)),
+    )
+    target = stage / tree.DOCUMENTS.removeprefix("/") / "changelog.gz"
+    target.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def _control(checkout: Checkout, stage: Path) -> None:

@@ -8,9 +8,11 @@ HEADER = """\
 This package holds muster and, in /usr/lib/muster/lib, libraries that it needs.
 
 muster
+    Copyright (C) 2026 its authors
     Terms: none have been chosen yet; all rights are its authors'.
 
-Each library keeps the full text of its licence in NAME-VERSION.dist-info.
+Each library keeps the full text of its licence in NAME-VERSION.dist-info. On Debian, that of
+Apache-2.0 is in /usr/share/common-licenses/Apache-2.0 too.
 """
 # Older metadata says it with a classifier: "License :: OSI Approved :: MIT License".
 CLASSIFIER = "License :: OSI Approved :: "
@@ -23,7 +25,7 @@ def text(libraries: Path) -> str:
         told = HeaderParser().parsestr(metadata.read_text(encoding="utf-8"))
         author = told["Author"] or told["Author-email"] or told["Maintainer-email"] or "see there"
         entries.append(
-            f"{told['Name']} {told['Version']}\n    Terms: {terms(told)}\n    Authors: {author}\n"
+            f"{told['Name']} {told['Version']}\n    Terms: {terms(told)}\n    Copyright: {author}\n"
         )
     return "\n".join(entries)
 
