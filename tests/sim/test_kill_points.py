@@ -15,7 +15,7 @@ from muster_sim.virtual import VirtualLoop
 from muster_sim.watchers import Watch
 from muster_sim.world import SimNode, SimRegion
 from musterd.errors import HelperError
-from musterd.model import Verb
+from musterd.model import Phase, Verb
 from musterd.spec import Fencing, Proof
 
 SIZE = 3
@@ -107,6 +107,7 @@ async def _formed(region: SimRegion, seconds: float) -> None:
 
     def formed() -> bool:
         watch.look()
+        assert Phase.FAILED not in region.phases(), region.phases()
         return watch.formed
 
     assert await region.until(formed, seconds), region.phases()

@@ -40,6 +40,7 @@ class Disk:
     trusted: bool = False
     enabled: bool = False
     built: bool = False
+    cib: bool = False  # Pacemaker has written one of its own
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Host:
             corosync_detail=self.foreign or self.disk.uuid,
             corosync_digest=self.disk.uuid,
             keys_digest=self.disk.keys,
-            cib=False,
+            cib=self.disk.cib,
             prepared=self.disk.prepared,
             laid=config is CorosyncConfig.OURS and bool(self.disk.keys),
             trusted=self.disk.trusted,
@@ -116,7 +117,8 @@ class Host:
         self.reach(f"{verb}:after")
 
     def power_off(self) -> None:
-        """Stop everything that runs; the disk stays as it is."""
+        """Stop everything that runs; the disk stays, but pcsd is to be waited for again."""
+        self.disk.prepared = False
         for task in self.at_work:
             task.cancel()
         self.at_work = []
@@ -162,6 +164,7 @@ class Host:
         """Corosync and Pacemaker come up, by the helper or because the node boots enabled."""
         if self.started_at is None:
             self.started_at = self.cluster.now()
+            self.disk.cib = True
             self.starts.set()
 
 
