@@ -91,11 +91,13 @@ def roles(point: str) -> tuple[Role, ...]:
 
 
 def cells() -> tuple[Cell, ...]:
-    """Return all runs."""
+    """Return all runs, what is likely to find something first."""
+    helpers = tuple(_helpers())
     return (
         *_more_than_the_helper(Victim.NODE, _NODES),
-        *_helpers(),
+        *(cell for cell in helpers if ":middle" in cell.point),
         *_more_than_the_helper(Victim.DAEMON, _DAEMONS),
+        *(cell for cell in helpers if ":middle" not in cell.point),
     )
 
 
