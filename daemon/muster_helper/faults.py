@@ -1,13 +1,13 @@
 """Fault points: named places in every verb where a test stops or kills the helper.
 
-The file `fault-point` in the helper's own folder names one of them and what happens there:
-`lay:middle-key=kill` is SIGKILL; `lay:middle-key=stop` is SIGSTOP, so that a test can kill the
-helper, the daemon or the whole node exactly there, or let it go on with SIGCONT. It strikes once:
-the file is renamed first, and the verb that is asked for again goes through.
+A file in `fault-points`, in the helper's own folder, is called after one of them and says what
+happens there: `kill` is SIGKILL; `stop` is SIGSTOP, so that a test can kill the helper, the daemon
+or the whole node exactly there, or let it go on with SIGCONT. It strikes once: the file is removed
+first, and the verb that is asked for again goes through.
 
 This is no new power. The folder is root's alone (StateDirectoryMode=0700), and root can send these
-signals anyway; no request, argument or environment variable names a point. Without the file, which
-is always but in tests, a verb pays for one open that fails.
+signals anyway; no request, argument or environment variable names a point. Without the files, which
+is always but in tests, a verb pays for one folder that is not there.
 """
 
 import os
@@ -18,8 +18,7 @@ from pathlib import Path
 
 from musterd.model import Verb
 
-FILE = "fault-point"
-REACHED = "fault-reached"  # what the file is called once it has struck
+FOLDER = "fault-points"
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 _MIDDLES: Mapping[Verb, tuple[str, ...]] = {
@@ -49,16 +48,14 @@ def armed(state: Path) -> Callable[[str], None]:
     Args:
         state: the helper's own folder.
     """
-    file = state / FILE
     try:
-        point, _, what = file.read_text(errors="replace").strip().partition("=")
+        orders = {file.name: file for file in (state / FOLDER).iterdir()}
     except FileNotFoundError:
         return _pass_by
-    sent = SIGNALS.get(what)
 
     def reach(name: str) -> None:
-        if name == point and sent is not None:
-            _strike(file, f"fault point {name}: process {os.getpid()} gets {sent.name}", sent)
+        if name in orders:
+            _strike(orders[name])
 
     return reach
 
@@ -67,10 +64,14 @@ def _pass_by(_point: str) -> None:
     return
 
 
-def _strike(file: Path, told: str, sent: signal.Signals) -> None:
+def _strike(order: Path) -> None:
     try:
-        file.rename(file.with_name(REACHED))
+        sent = SIGNALS.get(order.read_text(errors="replace").strip())
+        if sent is None:
+            return
+        order.unlink()
     except FileNotFoundError:
         return  # it has struck already, in another thread or process
+    told = f"fault point {order.name}: process {os.getpid()} gets {sent.name}"
     print(told, file=sys.stderr, flush=True)
     os.kill(os.getpid(), sent)

@@ -8,6 +8,7 @@ that a run that was interrupted goes on where it was.
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from subprocess import SubprocessError
 
@@ -15,13 +16,16 @@ from muster_bench import tables
 from muster_kills import results
 from muster_kills.cells import Cell, cells
 from muster_kills.results import OK, Result
-from muster_kills.run import run
+from muster_kills.run import Run, run, run_the_gauntlet
 from muster_lab.client import CHECKOUT, Lab
 from muster_lab.ports import MachineError
 from observe import own_lab
 
-NODES_PER_LAB = 150
-"""Launches after which the lab is made anew: terminated instances stay listed."""
+Job = Callable[[Lab, str], Run]
+"""Runs something in a lab, with a cluster of that name."""
+
+CELLS_PER_LAB = 50
+"""Runs after which the lab is made anew: terminated instances stay listed."""
 
 
 def main() -> int:
@@ -33,14 +37,13 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="the table into docs/kill-matrix.md")
     options = parser.parse_args()
     known = results.load()
-    left = [
-        cell
-        for cell in cells()
-        if options.only in cell.key
-        and (options.again or cell.key not in known or known[cell.key].verdict != OK)
-    ]
+    left = {
+        key: job
+        for key, job in _jobs().items()
+        if options.only in key and (options.again or key not in known or known[key].verdict != OK)
+    }
     if options.list:
-        print("\n".join(cell.key for cell in left))
+        print("\n".join(left))
         return 0
     failed = sum(result.verdict != OK for result in _all(left))
     if options.write:
@@ -48,31 +51,40 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _all(left: list[Cell]) -> list[Result]:
-    """Run the cells, a line for each."""
+def _jobs() -> dict[str, Job]:
+    """Return what runs each cell, by its key; the gauntlet first."""
+
+    def job(cell: Cell) -> Job:
+        return lambda lab, name: run(lab, cell, name)
+
+    return {results.GAUNTLET: run_the_gauntlet, **{cell.key: job(cell) for cell in cells()}}
+
+
+def _all(left: Mapping[str, Job]) -> list[Result]:
+    """Run them, a line for each."""
     done: list[Result] = []
     commit = _commit()
-    at_once = NODES_PER_LAB // 3
-    for first in range(0, len(left), at_once):
+    jobs = list(enumerate(left.items(), 1))
+    for first in range(0, len(jobs), CELLS_PER_LAB):
         with own_lab("kill") as lab:
-            for number, cell in enumerate(left[first : first + at_once], first + 1):
-                result = _one(lab, cell, f"kill{number}", commit)
+            for number, (key, job) in jobs[first : first + CELLS_PER_LAB]:
+                result = _one(lab, key, job, f"kill{number}", commit)
                 results.append(result)
                 done.append(result)
                 times = f"struck {result.struck_after:.0f} s, healthy {result.healthy_after:.0f} s"
-                print(f"{number}/{len(left)} {cell.key}: {result.verdict}; {times}", flush=True)
+                print(f"{number}/{len(left)} {key}: {result.verdict}; {times}", flush=True)
     return done
 
 
-def _one(lab: Lab, cell: Cell, name: str, commit: str) -> Result:
+def _one(lab: Lab, key: str, job: Job, name: str, commit: str) -> Result:
     try:
-        ended = run(lab, cell, name)
+        ended = job(lab, name)
     except (AssertionError, MachineError, SubprocessError, ValueError, KeyError) as error:
         print(error, file=sys.stderr, flush=True)
         verdict = str(error).partition("\n")[0] or type(error).__name__
-        return Result(cell.key, verdict, at=_now(), commit=commit)
+        return Result(key, verdict, at=_now(), commit=commit)
     return Result(
-        cell.key,
+        key,
         OK,
         uuid=ended.uuid,
         struck_after=round(ended.struck_after, 1),

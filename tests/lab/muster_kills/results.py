@@ -13,6 +13,7 @@ from muster_lab.client import CHECKOUT
 FILE = CHECKOUT / "build" / "kill-matrix.jsonl"
 DOCUMENT = CHECKOUT / "docs" / "kill-matrix.md"
 OK = "ok"
+GAUNTLET = "every point, every node"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,13 @@ def _summary(results: Mapping[str, Result]) -> Iterator[str]:
             f"From the launch until every node was healthy: median {statistics.median(times):.0f} s"
             f" ({min(times):.0f} to {max(times):.0f})."
         )
-    for result in done:
+    gauntlet = results.get(GAUNTLET)
+    if gauntlet is not None and gauntlet.verdict == OK:
+        yield (
+            "\nThe founding in which every helper of every node was killed at every point ended the"
+            f" same way, {gauntlet.healthy_after:.0f} s after the launch."
+        )
+    for result in (*done, *([gauntlet] if gauntlet else ())):
         if result.verdict != OK:
             yield f"\nNot kept: {result.key}: {result.verdict}"
 

@@ -7,20 +7,31 @@ journal. The runner asks that node whether it conducts, kills what the cell name
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from muster_helper.faults import FILE
+from muster_helper.faults import FOLDER, POINTS
 from muster_kills.cells import CONDUCTED, Cell, Role, Victim
 from muster_kills.proof import equal_files, one_cluster, second_run
 from muster_lab.client import CHECKOUT, Lab
 from musterd.model import Verb
-from observe import Document, Feed, following, ids, spec_as_user_data, status, tags, wait_for
+from observe import (
+    Document,
+    Feed,
+    following,
+    ids,
+    said,
+    spec_as_user_data,
+    status,
+    tags,
+    wait_for,
+)
 
 SIZE = 3
 ADDRESS = "10.0.0.100"
-STATE = "/var/lib/muster-helper"
+POINTS_FOLDER = f"/var/lib/muster-helper/{FOLDER}"
 
 _TOLD = re.compile(r"fault point (\S+): process (\d+) gets SIGSTOP")
 _HELPERS = (
@@ -32,7 +43,11 @@ _SIGNAL = """
 while state=$(cut -d' ' -f3 "/proc/$1/stat") && [ "$state" != T ]; do sleep 0.02; done
 kill -s "$2" "$1"
 """
-_ARM = f'printf %s "$1" > {STATE}/armed && mv {STATE}/armed {STATE}/{FILE}'
+_ARM = """
+mkdir --parents "$1.new"
+printf stop > "$1.new/$2"
+mv "$1.new" "$1"
+"""
 
 
 @dataclass(frozen=True)
@@ -55,45 +70,81 @@ def run(lab: Lab, cell: Cell, name: str) -> Run:
     Raises:
         AssertionError: a promise was not kept; the message tells the nodes' stories.
     """
-    begun = time.monotonic()
-    order = {} if cell.late else {f"{STATE}/{FILE}": f"{cell.point}=stop"}
-    user_data = spec_as_user_data(_spec(cell, name), order)
+    orders = {} if cell.late else {cell.point: "stop"}
     stock = cell.verb is Verb.PREPARE  # with the distribution's own cluster running
-    nodes = ids(lab.launch(SIZE, tags=tags(name, SIZE), user_data=user_data, stock=stock))
-    ended = None
-    try:
+    begun = time.monotonic()
+    with _nodes(lab, name, orders, stock=stock, address=cell.verb in CONDUCTED) as nodes:
         known = _Execution(lab, cell, nodes).perform()
         struck = time.monotonic() - begun
         wait_for(lab, "healthy", nodes)
         healthy = time.monotonic() - begun
-        uuid = one_cluster(lab, nodes)
-        assert known in {"", uuid}, f"{known} was decided, and {uuid} was founded"
-        equal_files(lab, nodes)
-        second_run(lab, nodes)
-        assert one_cluster(lab, nodes) == uuid, "a second run made another cluster"
-        ended = Run(uuid, struck, healthy)
+        return Run(_proven(lab, nodes, known), struck, healthy)
+
+
+def run_the_gauntlet(lab: Lab, name: str) -> Run:
+    """Kill every helper at every point it comes to, one after the other, in a single founding.
+
+    Raises:
+        AssertionError: a promise was not kept, or a point was not reached.
+    """
+    orders = {point: "kill" for points in POINTS.values() for point in points}
+    begun = time.monotonic()
+    with _nodes(lab, name, orders, stock=True, address=True) as nodes:
+        wait_for(lab, "healthy", nodes, timeout=900)
+        healthy = time.monotonic() - begun
+        left = [_orders_left(lab, node) for node in nodes]
+        conducted = {point for verb in CONDUCTED for point in POINTS[verb]}
+        assert set.union(*left) <= conducted, f"not reached everywhere: {set.union(*left)}"
+        assert not set.intersection(*left), f"reached nowhere: {set.intersection(*left)}"
+        return Run(_proven(lab, nodes, ""), healthy, healthy)
+
+
+def _orders_left(lab: Lab, node: str) -> set[str]:
+    return set(said(lab, node, "ls", POINTS_FOLDER).split())
+
+
+def _proven(lab: Lab, nodes: Sequence[str], known: str) -> str:
+    """Return the uuid of the one cluster, which is the known one if there is one known."""
+    uuid = one_cluster(lab, nodes)
+    assert known in {"", uuid}, f"{known} was decided, and {uuid} was founded"
+    equal_files(lab, nodes)
+    second_run(lab, nodes)
+    assert one_cluster(lab, nodes) == uuid, "a second run made another cluster"
+    return uuid
+
+
+@contextmanager
+def _nodes(
+    lab: Lab, name: str, orders: Mapping[str, str], *, stock: bool, address: bool
+) -> Iterator[list[str]]:
+    """Launch the nodes with these orders for their helpers, and terminate them in the end.
+
+    A floating address makes the configuration more than a fence device.
+    """
+    spec = f'[cluster]\nname = "{name}"\nsize = {SIZE}\n'
+    spec += f'[[address]]\nprivate_ip = "{ADDRESS}"\n' if address else ""
+    files = {f"{POINTS_FOLDER}/{point}": what for point, what in orders.items()}
+    user_data = spec_as_user_data(spec, files)
+    nodes = ids(lab.launch(SIZE, tags=tags(name, SIZE), user_data=user_data, stock=stock))
+    good = False
+    try:
+        yield nodes
+        good = True
     finally:
-        if ended is None:
-            _keep_journals(lab, cell, nodes)
+        if not good:
+            _keep_journals(lab, name, nodes)
         for node in nodes:
             lab.terminate(node, wait=False)
-    return ended
 
 
-def _keep_journals(lab: Lab, cell: Cell, nodes: Sequence[str]) -> None:
+def _keep_journals(lab: Lab, name: str, nodes: Sequence[str]) -> None:
     """Keep the journals of a run that went wrong: the nodes' disks go."""
-    folder = CHECKOUT / "build" / "kill-matrix" / cell.key.replace(" ", "-").replace(":", "-")
+    folder = CHECKOUT / "build" / "kill-matrix" / f"{lab.layout.name}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     for node in nodes:
         command = ["journalctl", "--output=short-precise", f"--directory={lab.journal(node)}"]
         with (folder / f"{node}.log").open("wb") as file:
             subprocess.run(command, stdout=file, check=False)
-
-
-def _spec(cell: Cell, name: str) -> str:
-    """Return the spec; a floating address makes the configuration more than a fence device."""
-    text = f'[cluster]\nname = "{name}"\nsize = {SIZE}\n'
-    return text + (f'[[address]]\nprivate_ip = "{ADDRESS}"\n' if cell.verb in CONDUCTED else "")
 
 
 class _Execution:
@@ -163,12 +214,12 @@ class _Execution:
         [conductor] = [n for n in self._nodes if status(self._lab, n)["self"]["conductor"]]
         others = [node for node in self._nodes if node != conductor]
         victim = conductor if self._cell.role is Role.CONDUCTOR else others[0]
-        self._lab.run(victim, "sh", "-c", _ARM, "arm", f"{self._cell.point}=stop")
+        self._lab.run(victim, "sh", "-c", _ARM, "arm", POINTS_FOLDER, self._cell.point)
         return victim
 
     def _disarm(self, nodes: set[str]) -> None:
         for node in nodes:
-            self._lab.run(node, "rm", "--force", f"{STATE}/{FILE}")
+            self._lab.run(node, "rm", "--force", f"{POINTS_FOLDER}/{self._cell.point}")
 
 
 def _point_of(event: dict[str, Any]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from fake_node import EMPTY_CIB, IDENTITY, LAY, STUB, FakeNode
 
 from muster_helper.children import Ran
-from muster_helper.faults import FILE, POINTS, REACHED, armed
+from muster_helper.faults import FOLDER, POINTS, armed
 from muster_helper.paths import Paths
 from muster_helper.verbs import Request
 from musterd.helper_wire import (
@@ -77,17 +77,30 @@ def test_every_verb_has_a_point_before_in_the_middle_and_after() -> None:
         assert all(middle.startswith(f"{verb}:middle") for middle in middles)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "lay:middle-key", "lay:middle-key=", "lay:middle-key=term", "lay=kill", "=kill"]
-)
-def test_what_is_no_order_does_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
+def order(state: Path, point: str, what: str) -> Path:
+    """Put an order for a point in place."""
+    file = state / FOLDER / point
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(what)
+    return file
+
+
+@pytest.mark.parametrize("what", ["", "term", "kill it", "=kill", "KILL"])
+def test_what_is_no_order_does_nothing(tmp_path: Path, what: str) -> None:
+    file = order(tmp_path, "lay:middle-key", what)
     for point in ALL:
         armed(tmp_path)(point)
-    assert (tmp_path / FILE).exists()
+    assert file.exists()
 
 
-def test_without_a_file_nothing_happens(tmp_path: Path) -> None:
+def test_an_order_for_another_point_does_nothing(tmp_path: Path) -> None:
+    file = order(tmp_path, "lay", "kill")
+    for point in ALL:
+        armed(tmp_path)(point)
+    assert file.exists()
+
+
+def test_without_a_folder_nothing_happens(tmp_path: Path) -> None:
     for point in ALL:
         armed(tmp_path)(point)
     assert list(tmp_path.iterdir()) == []
@@ -103,18 +116,19 @@ def _start(state: Path) -> subprocess.Popen[str]:
 
 
 def test_the_process_is_killed_once_and_tells_it_first(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text("lay:middle-key=kill\n")
+    order(tmp_path, "lay:middle-key", "kill\n")
+    other = order(tmp_path, "start:before", "kill\n")
     with _start(tmp_path) as first:
         out, err = first.communicate()
     assert (first.returncode, out) == (-signal.SIGKILL, "")
     assert err == f"fault point lay:middle-key: process {first.pid} gets SIGKILL\n"
-    assert [path.name for path in tmp_path.iterdir()] == [REACHED]
+    assert list((tmp_path / FOLDER).iterdir()) == [other]
     with _start(tmp_path) as second:
         assert second.communicate() == ("went through\n", "")
 
 
 def test_the_process_is_stopped_and_goes_on_when_it_is_told(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text("lay:middle-key=stop")
+    order(tmp_path, "lay:middle-key", "stop")
     with _start(tmp_path) as stopped:
         pid, status = os.waitpid(stopped.pid, os.WUNTRACED)
         assert (pid, os.WSTOPSIG(status)) == (stopped.pid, signal.SIGSTOP)
@@ -126,7 +140,7 @@ def test_the_process_is_stopped_and_goes_on_when_it_is_told(tmp_path: Path) -> N
 
 def test_only_one_of_two_that_were_armed_strikes(tmp_path: Path) -> None:
     """A survey may run beside a verb: both read the file, one claims it."""
-    (tmp_path / FILE).write_text("lay:middle-key=kill")
+    order(tmp_path, "lay:middle-key", "kill")
     reach = armed(tmp_path)
     with _start(tmp_path) as other:
         other.communicate()
