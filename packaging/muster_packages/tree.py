@@ -15,7 +15,15 @@ APPLICATION = "/usr/lib/muster/app"
 LIBRARIES = "/usr/lib/muster/lib"
 DOCUMENTS = "/usr/share/doc/muster"
 MANUAL = "/usr/share/man"
-EXAMPLES = ("aws/node-policy.json", "cloud-init/*.yaml", "monitoring/[agm]*")  # below packaging
+# Below packaging.
+EXAMPLES = (
+    "aws/*.json",
+    "aws/cluster.yaml",
+    "cloud-init/*.txt",
+    "cloud-init/*.yaml",
+    "image/subscription.yaml",
+    "monitoring/[agm]*",
+)
 BASH_COMPLETION = "/usr/share/bash-completion/completions/muster"
 
 PACKAGES = ("daemon/musterd", "daemon/muster_helper", "client/muster")
