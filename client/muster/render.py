@@ -174,7 +174,11 @@ def _nodes(document: Document, screen: Screen, folded: bool) -> None:
         Column("STATE", [_state(node) for node in shown]),
         Column("HEARD", [_heard(node, own, screen) for node in shown]),
     ]
-    doing: list[Cell] = [("" if _well(node) else text(node, "reason"), "") for node in shown]
+    doing: list[Cell] = [
+        # This node's own reason stands above.
+        ("" if _well(node) or text(node, "instance_id") == own else text(node, "reason"), "")
+        for node in shown
+    ]
     if any(words for words, _ in doing):
         columns.append(Column("DOING", doing, least=DOING))
     zones = [(text(node, "zone").removeprefix(region) or "-", "") for node in shown]
@@ -245,6 +249,8 @@ def _fencing(document: Document, screen: Screen) -> None:
 def _addresses(document: Document, screen: Screen, folded: bool) -> None:
     """The floating addresses as Pacemaker, EC2 and the kernels see them."""
     addresses = rows(document, "addresses")
+    if text(document, "phase") != "formed":  # where nobody can have one yet, none is missing
+        addresses = [each for each in addresses if any(part(each, "views").values())]
     shown = [address for address in addresses if not (folded and flag(address, "agrees"))]
     if not addresses:
         return

@@ -30,7 +30,8 @@ class Terminal:
     """A terminal of a fixed size in which one command runs in a node."""
 
     def __init__(self, lab: Lab, node: str, command: list[str], size: tuple[int, int]) -> None:
-        self._socket = f"captures-{lab.layout.name}"
+        # One server a terminal: the last one may not have ended yet.
+        self._socket = f"captures-{lab.layout.name}-{time.monotonic_ns()}"
         columns, lines = map(str, size)
         words = lab.node_command(node, ["env", "TERM=xterm-256color", *command])
         held = [*words, ";", "sleep", "600"]
