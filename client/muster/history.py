@@ -97,6 +97,8 @@ class History:
         action, own = text(fields, "action"), self.tracks[OWN]
         if own.now is not None and own.now.label == action:
             own.stop(at)
+            if text(event, "phase") in {"starting", "waiting", "electing"}:
+                own.change(at, text(event, "phase"), "")  # it goes on with what it did before
             return
         try:
             took = float(text(fields, "took"))

@@ -204,8 +204,8 @@ def _nodes(document: Document, screen: Screen, folded: bool) -> None:
 def _rest(screen: Screen, hidden: int, total: int, state: str) -> None:
     """Tell how many rows were left out, and how to see them."""
     if hidden:
-        which = f"all {total}" if hidden == total else f"{hidden} of {total}"
-        screen.remark(f"{which} are {state} (`muster status --all` lists them)")
+        which = f"all {total}" if hidden == total > 1 else f"{hidden} of {total}"
+        screen.remark(f"{which} {state} (`muster status --all` lists them)")
 
 
 def _well(node: Document) -> bool:
@@ -267,7 +267,7 @@ def _addresses(document: Document, screen: Screen, folded: bool) -> None:
     agree = [("yes", GOOD) if flag(address, "agrees") else ("NO", BAD) for address in shown]
     if shown:
         screen.table([*columns, Column("AGREE", agree)])
-    _rest(screen, len(addresses) - len(shown), len(addresses), "where they should be")
+    _rest(screen, len(addresses) - len(shown), len(addresses), "in place")
 
 
 def _resources(document: Document, screen: Screen, folded: bool) -> None:

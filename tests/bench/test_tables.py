@@ -20,7 +20,7 @@ def test_the_ratio_is_that_of_the_medians() -> None:
 
 def test_the_client_is_compared_with_pcs() -> None:
     taken = {name: [40.0, 50.0, 90.0] for name in answers.COMMANDS} | {"pcs status": [500.0]}
-    assert "| `muster status` | 50 (40 to 90) | 0.10 |" in answers.table(taken)
+    assert "| `muster status` | 50 (40 to 90) | 0.10 |" in answers.table(taken, load=0.5)
 
 
 def test_a_single_round_has_no_spread() -> None:

@@ -68,9 +68,10 @@ class Timeline:
 
 
 def tells_founding(history: History) -> bool:
-    """Tell whether a history reaches back to before the cluster was formed."""
+    """Tell whether a history is of a founding, and not of a musterd that came later."""
     bars = history.tracks[OWN].bars
-    return bool(bars) and bars[0].label != FORMED
+    formed = any(bar.label == FORMED for bar in bars)
+    return bool(bars) and (not formed or any(bar.phase == "founding" for bar in bars))
 
 
 def build(histories: Sequence[tuple[str, History]], *, boot: float | None, now: float) -> Timeline:

@@ -8,8 +8,10 @@ from muster.timeline.lanes import ASKED, BOOT, Lane, Timeline
 MARGIN = 24  # pixels
 ROW, BAR = 19, 13  # pixels: from row to row, and of a bar
 TITLE = 54  # pixels above the axis
-PER_SECOND = (16.0, 30.0)  # pixels: least and most
-WIDTH = 1000.0  # pixels that the axis takes if that fits between these
+WIDTH = 1000.0  # pixels that the axis takes, unless a second then takes more than
+PER_SECOND = 30.0  # pixels
+NUMBERS = 44.0  # pixels between two numbers of the axis, at least
+LONGEST = 60  # letters of a label
 GLYPH = 6.4  # pixels of an average letter at 12 px: where a label has no room
 FILL = {
     BOOT: "#b8bec6",
@@ -49,7 +51,7 @@ class _Picture:
         self._timeline = timeline
         self._title = title
         length = max(timeline.end - timeline.begin, 1.0)
-        self._scale = min(max(WIDTH / length, PER_SECOND[0]), PER_SECOND[1])
+        self._scale = min(WIDTH / length, PER_SECOND)
         # Rows of the marks above the axis: their words must not run into each other.
         self._top = TITLE + 16 * max(len(timeline.marks), 1)
         rows = sum(len(lane.bars) + 1.6 for lane in timeline.lanes)
@@ -79,16 +81,15 @@ class _Picture:
         return MARGIN + (at - self._timeline.begin) * self._scale
 
     def _ticks(self) -> list[str]:
-        """Draw a line a second, a number every five."""
+        """Draw a line and a number every so many seconds."""
+        steps = (n for n in (5, 10, 30, 60, 300, 600, 1800) if n * self._scale >= NUMBERS)
+        every = next(steps, 3600)
         drawn = []
-        bottom = self._height - MARGIN - 14
-        for second in range(int(self._timeline.begin), int(self._timeline.end) + 1):
+        first = every * -(-int(self._timeline.begin) // every)
+        for second in range(first, int(self._timeline.end) + 1, every):
             x = self._x(second)
-            if second % 5 == 0:
-                drawn.append(_line(x, self._top, bottom, "tick"))
-                drawn.append(_text(x, self._top - 4, f"{second} s", "faint", "middle"))
-            elif self._scale >= PER_SECOND[0]:
-                drawn.append(_line(x, self._top + 6, bottom, "tick"))
+            drawn.append(_line(x, self._top, self._height - MARGIN - 14, "tick"))
+            drawn.append(_text(x, self._top - 4, f"{second} s", "faint", "middle"))
         return drawn
 
     def _lane(self, lane: Lane, y: float) -> list[str]:
@@ -140,7 +141,10 @@ class _Picture:
 
 
 def _label(bar: Bar) -> str:
-    return f"{bar.label} ({bar.lasted(0.0):.1f} s)"
+    """Return a bar's words; why something is waited for is the events' to tell."""
+    words = bar.label.partition(": ")[0]
+    words = words if len(words) <= LONGEST else words[: LONGEST - 2] + ".."
+    return f"{words} ({bar.lasted(0.0):.1f} s)"
 
 
 def _text(x: float, y: float, words: str, style: str, anchor: str = "start") -> str:

@@ -13,12 +13,17 @@ COMMANDS = {
 }
 
 
-def table(taken: dict[str, list[float]]) -> str:
-    """Return the figures as Markdown."""
+def table(taken: dict[str, list[float]], load: float) -> str:
+    """Return the figures as Markdown.
+
+    Args:
+        taken: milliseconds of each round, by command.
+        load: the machine's load average meanwhile.
+    """
     rounds = len(next(iter(taken.values())))
     lines = [
         f"A node of {SIZE} at rest, {rounds} rounds of all commands in turn; milliseconds from"
-        " start to exit, median (least to most).",
+        f" start to exit, median (least to most); load average {load:.1f} on two processors.",
         "",
         "| command | ms | beside `pcs status` |",
         "|---|---|---|",

@@ -36,6 +36,23 @@ def test_the_own_node_is_told_in_steps_and_waits() -> None:
     ]
 
 
+def test_after_a_step_a_node_goes_on_waiting_without_saying_so_again() -> None:
+    """The reason to wait is told when it changes, also in the middle of a step."""
+    events = [
+        stories.event(1.0, "phase", "waiting", "EC2 has not answered yet"),
+        stories.step(1.1, "prepare", "the node is not ready for a cluster yet", "waiting"),
+        stories.action(2.9, "waiting", "prepare", 1.8),
+        stories.event(6.0, "phase", "electing", "the founders are agreeing"),
+    ]
+    bars = told(events).tracks[OWN].bars
+    assert [(bar.label, bar.begin) for bar in bars] == [
+        ("waiting", 1.0),
+        ("prepare", 1.1),
+        ("waiting", 2.9),
+        ("electing", 6.0),
+    ]
+
+
 def test_what_was_read_has_its_own_bars() -> None:
     asked = told(stories.founding()).tracks[OWN].asked
     assert [(bar.label, round(bar.begin, 2), bar.end) for bar in asked] == [

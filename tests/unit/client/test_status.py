@@ -119,7 +119,7 @@ def test_a_low_terminal_sums_up_what_is_well_unless_all_is_wanted(
         cli.main(["status", *flags], context)
         lines[len(flags)] = printed(context.out).splitlines()
     assert len(lines[0]) < 24
-    assert "  15 of 16 are online (`muster status --all` lists them)" in lines[0]
+    assert "  15 of 16 online (`muster status --all` lists them)" in lines[0]
     assert sum(" online " in line for line in lines[1]) >= 15
 
 

@@ -141,7 +141,11 @@ def journal(events: list[Document], run: str) -> str:
 def test_after_a_restart_the_journal_tells_the_same(
     musterd: Musterd, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = [stories.event(0.0, "phase", "formed", "web is formed; its state is being read")]
+    again = [
+        stories.event(0.0, "phase", "starting", "reading who this node is"),
+        stories.action(0.1, "starting", "identity", 0.1),
+        stories.event(0.2, "phase", "formed", "web is formed; its state is being read"),
+    ]
     musterd.status = dict(wire(formed()))
     publish(musterd, again)
     text_of_journal = journal(stories.founding(), "1") + journal(again, "2")
