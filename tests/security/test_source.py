@@ -49,7 +49,8 @@ BANNED_IN_SCRIPTS = {
     "signatures not checked": r"--allow-unauthenticated|trusted=yes|--nogpgcheck|gpgcheck=0",
     "modes for everybody": r"chmod\s+(?:-R\s+)?(?:777|666|a\+w|o\+w)|permissions:.*[2367]'?$",
     "code as data": r"\beval\s|curl[^|]*\|\s*(?:ba)?sh",
-    "force, or a cluster destroyed": r"--force|cluster destroy",
+    # dracut overwrites an image with --force, too; nothing of a cluster does.
+    "force, or a cluster destroyed": r"\b(?:pcs|crm\w*|stonith\w*)\b.*--force|cluster destroy",
     "an open sandbox": r"^CapabilityBoundingSet=~|CAP_SYS_ADMIN|^NoNewPrivileges=(?:no|false)",
 }
 # What the packages bundle. A library more is a decision: it runs in the daemon.
