@@ -82,7 +82,9 @@ WRONG = (
 def wrong(name: str, found: Found, verdict: Verdict | None, seeds: int) -> str:
     """Return a wrong election's row of the table that `WRONG` begins."""
     told = f"{found.states:,} | {len(found.transcript)}" if found.broken else "not found | "
-    after = f"{verdict.seed + 1:,}: {verdict.problem}" if verdict else f"not among {seeds:,}"
+    after = f"not among {seeds:,}"
+    if verdict is not None:
+        after = f"{verdict.seed + 1:,}: {verdict.problem.partition(';')[0]}"
     return f"| {name} | {told} | {after} |"
 
 
