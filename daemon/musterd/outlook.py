@@ -2,6 +2,7 @@
 
 from musterd import assembly, course
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
+from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
 from musterd.model import Member, Phase, Plan
 from musterd.spec import Proof
@@ -68,6 +69,27 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
             " (yet), or it is decided for other founders",
             f"look at `muster status` on {decided.name}",
         )
+    return _electing(k)
+
+
+_HEARING = "waiting to hear"
+
+
+def _electing(k: Knowledge) -> Outlook:
+    """Say that the founders are at it, or whom the one that leads them has to hear first."""
+    missing = machine.unheard(k.election)
+    if missing:
+        return Outlook(
+            Phase.ELECTING,
+            f"{_HEARING} {', '.join(missing)}, which may know of an earlier decision",
+            "start it; if it is terminated, EC2 must list it with the tag until the founding is"
+            " decided; or launch all founders anew",
+        )
+    leader = k.heard.get(k.election.leader)
+    if leader is not None and leader.hello.phase is Phase.ELECTING:
+        told = leader.hello
+        if told.reason.startswith(_HEARING):
+            return Outlook(Phase.ELECTING, f"{told.name} leads, {told.reason}", f"see {told.name}")
     return Outlook(
         Phase.ELECTING,
         f"the {len(k.candidates.roster)} founders are agreeing on a leader and on the founding",

@@ -19,9 +19,9 @@ from muster_sim.samples import (
     hello,
 )
 from musterd import agreement
-from musterd.election.types import Durable, Role
+from musterd.election.types import Accepted, Durable, Role
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
-from musterd.model import Candidates, CorosyncConfig, Phase
+from musterd.model import Candidates, CorosyncConfig, Decree, Member, Phase
 from musterd.outlook import may_say_formed, outlook, unverified
 from musterd.resources import wanted_ids
 from musterd.spec import Address
@@ -305,3 +305,23 @@ def test_a_token_that_cannot_be_read_again_holds_nobody_up() -> None:
     before = outlook(k, NOW)
     k.troubles["token"] = Trouble("the secret cannot be had")
     assert outlook(k, NOW) == before
+
+
+def test_a_leader_names_whom_it_has_yet_to_hear_and_the_others_say_so_too() -> None:
+    lost = "i-0000000000000dead"
+    elsewhere = Decree("ef" * 16, (Member(lost, "gone", "10.0.0.9"), *MEMBERS[1:]), "x", "")
+    k = founder(Durable(1))
+    k.election = replace(
+        k.election,
+        view=agreement.view(k, NOW),
+        role=Role.LEADER,
+        read_all=True,
+        votes=((IDS[0], None), (IDS[1], Accepted(1, elsewhere)), (IDS[2], None)),
+    )
+    stands = outlook(k, NOW)
+    assert stands.phase is Phase.ELECTING
+    assert f"waiting to hear {lost}" in stands.reason
+    follower = founder()
+    follower.election = replace(follower.election, leader=IDS[1])
+    hears(follower, 2, phase=Phase.ELECTING, reason=stands.reason)
+    assert lost in outlook(follower, NOW).reason

@@ -88,13 +88,22 @@ def usurps(state: State, sender: str, message: Message) -> bool:
     return claims and state.leader not in {"", sender}
 
 
+def unheard(state: State) -> tuple[str, ...]:
+    """Return whom a leader has yet to hear before it may propose; empty for anybody else."""
+    waits = leads(state) and state.read_all and state.proposal is None
+    if not waits or state.durable.decided is not None:
+        return ()
+    heard = {voter for voter, _ in state.votes}
+    return tuple(peer for peer in _to_hear(state) if peer not in heard)
+
+
 def matters(before: State, after: State) -> bool:
     """Tell whether a message made a difference to anybody but the machine itself.
 
     A leader that is heard again only puts a deadline off.
     """
-    same = before.durable == after.durable and before.role is after.role
-    return not same or after.deadline is None
+    same = (before.durable, before.role, before.leader) == (after.durable, after.role, after.leader)
+    return not same or after.deadline is None or unheard(before) != unheard(after)
 
 
 def next_tick(state: State) -> float | None:
