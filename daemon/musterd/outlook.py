@@ -53,14 +53,6 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
             f" ({', '.join(k.candidates.roster)}); this node waits to join",
             "nothing to do",
         )
-    trouble = disagreement(k, now)
-    if trouble is not None:
-        cloud = k.troubles.get("instances")
-        if cloud is not None and not k.candidates.roster:
-            trouble = cloud
-        return Outlook(Phase.WAITING, trouble.sentence, trouble.cure)
-    if admission != Plan():
-        return Outlook(Phase.WAITING, k.progress or "preparing this node", "nothing to do")
     decided = decided_elsewhere(k)
     if decided is not None:
         return Outlook(
@@ -69,6 +61,14 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
             " (yet), or it is decided for other founders",
             f"look at `muster status` on {decided.name}",
         )
+    trouble = disagreement(k, now)
+    if trouble is not None:
+        cloud = k.troubles.get("instances")
+        if cloud is not None and not k.candidates.roster:
+            trouble = cloud
+        return Outlook(Phase.WAITING, trouble.sentence, trouble.cure)
+    if admission != Plan():
+        return Outlook(Phase.WAITING, k.progress or "preparing this node", "nothing to do")
     return _electing(k)
 
 

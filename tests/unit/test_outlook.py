@@ -325,3 +325,9 @@ def test_a_leader_names_whom_it_has_yet_to_hear_and_the_others_say_so_too() -> N
     follower.election = replace(follower.election, leader=IDS[1])
     hears(follower, 2, phase=Phase.ELECTING, reason=stands.reason)
     assert lost in outlook(follower, NOW).reason
+
+
+def test_a_decision_elsewhere_is_told_before_what_else_would_keep_a_node_from_voting() -> None:
+    k = founder()
+    hears(k, 2, uuid="ab" * 16, roster=IDS[1:4])
+    assert "decided for other founders" in outlook(k, NOW).reason
