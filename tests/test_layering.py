@@ -48,8 +48,8 @@ ARROWS = {
     "metrics": {"muster.api"},
     "knowledge": {"election.types", "peer_wire", "preflight", "settings"},
     "status": {
-        "course", "election.types", "knowledge", "peer_wire", "preflight", "settings",
-        "muster.api",
+        "course", "drill", "election.types", "fencing", "knowledge", "peer_wire", "preflight",
+        "proofs", "settings", "muster.api",
     },
     "log": set(),
     # I/O, and the doors.
@@ -65,12 +65,13 @@ ROOTS = {"boot", "__main__"}  # the composition root imports anything
 
 HELPER_MAY_IMPORT = {
     "model", "spec", "settings", "helper_wire", "errors", "fencing", "resources", "assembly",
+    "pcs_words",
 }  # fmt: skip
 
 PURE = STAGES | {
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
-    "deadlines",
+    "deadlines", "drill", "proofs",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

@@ -85,6 +85,18 @@ class ProofStatus:
 
 
 @dataclass(frozen=True)
+class RuleStatus:
+    """A setting that follows from the number of nodes, and why."""
+
+    name: str
+    """As Pacemaker or Corosync calls it."""
+    value: str
+    """As configured."""
+    why: str
+    """A sentence."""
+
+
+@dataclass(frozen=True)
 class FencingStatus:
     """The stonith device and its host map (node name -> instance id)."""
 
@@ -96,6 +108,8 @@ class FencingStatus:
     """Node name to instance id."""
     proved: tuple[ProofStatus, ...] = ()
     """For each node the latest proof that another can fence it."""
+    rules: tuple[RuleStatus, ...] = ()
+    """What the number of nodes decides: the two-node rules."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "wait": ("muster.commands.wait", "wait until the cluster is formed or healthy"),
     "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
     "doctor": ("muster.commands.doctor", "what stands in the cluster's way, cause and cure"),
+    "fence-test": ("muster.commands.fence_test", "fence a node for real, and see it come back"),
     "events": ("muster.commands.events", "what happened on this node, and what happens"),
     "timeline": ("muster.commands.timeline", "how the cluster came to be, from boot to formed"),
     "metrics": ("muster.commands.metrics", "numbers for Prometheus"),

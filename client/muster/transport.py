@@ -81,6 +81,13 @@ def _check(response: Response, body: bytes, asked: str) -> None:
     )
 
 
+def _quoted(word: str) -> str:
+    """Return a word as one segment of a path."""
+    from urllib.parse import quote  # late: a status needs none of it
+
+    return quote(word, safe="")
+
+
 class EventStream:
     """`GET /v1/events`: one line of JSON an event. A context manager; close it to stop.
 
@@ -194,6 +201,15 @@ class Transport:
         """Return `GET /v1/preflight`: the fields of `muster.api.Preflight`, after some seconds."""
         limit = PREFLIGHT_SECONDS + self._seconds
         return self._ask(self._status_socket, "GET", "/v1/preflight", seconds=limit)
+
+    def fence_test(self, node: str) -> dict[str, object]:
+        """Ask for a real fence of a node, or with "" of each; return an Operation's fields."""
+        target = f"/v1/fence-test/{_quoted(node)}" if node else "/v1/fence-test"
+        return self._ask(self._admin_socket, "POST", target, b"{}")
+
+    def operation(self, operation_id: str) -> dict[str, object]:
+        """Return how far an operation is: `muster.api.Operation`'s fields."""
+        return self._ask(self._admin_socket, "GET", f"/v1/operations/{_quoted(operation_id)}")
 
     def join(self) -> dict[str, object]:
         """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""

@@ -8,20 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from muster_helper import cib, files
+from muster_helper import agents, cib, files
 from muster_helper.children import must
 from muster_helper.host import Host
 from muster_helper.look import look
+from muster_helper.probe import members_of
 from muster_helper.refusals import if_found, refuse, unless_ours
-from muster_helper.requirements import agent_file
 from musterd import fencing, resources
 from musterd.errors import HelperError, MusterError
 from musterd.helper_wire import ConfigureParams, Done, Identity
-from musterd.model import Member, PcsCommand
+from musterd.model import PcsCommand
 from musterd.spec import Spec
 
 _PCS_TIMEOUT = 90.0  # seconds each; about half a second at rest, more when an agent is slow
-_METADATA_TIMEOUT = 20.0  # seconds; a shell script that prints a page
 
 
 def build(host: Host, params: ConfigureParams) -> Done:
@@ -149,37 +148,18 @@ def wanted(host: Host, params: ConfigureParams) -> Spec:
 
 def planned(host: Host, params: ConfigureParams, spec: Spec) -> tuple[PcsCommand, ...]:
     """Return every pcs command of the wanted CIB, in order."""
-    members = [
-        Member(member.instance_id, member.name, str(member.address))
-        for member in params.identity.members
-    ]
-    agents = resources.AWS_AGENTS if spec.address else ()
-    parameters = {agent: _parameters(host, agent) for agent in agents}
+    members = members_of(params.identity)
+    names = resources.agents(spec)
+    parameters = {name: agents.resource_agent(host, "heartbeat", name).parameters for name in names}
+    fence = agents.fence_agent(host, spec.fencing.agent).parameters
+    if_found(fencing.refusals(spec, members, fence))
     try:
-        own = resources.plan(spec, params.region, params.subnet, params.allocations, parameters)
+        own = resources.plan(
+            spec, params.region, params.subnet, params.allocations, parameters, host.interface()
+        )
     except MusterError as impossible:
         refuse(impossible.what, impossible.why, impossible.cure)
-    return (*fencing.plan(spec, members, params.region), *own)
-
-
-def _parameters(host: Host, agent: str) -> frozenset[str]:
-    """Return the parameters an agent's metadata lists (OCF resource agent API)."""
-    ran = must(
-        host.run(
-            [str(agent_file(host.paths, agent)), "meta-data"],
-            timeout=_METADATA_TIMEOUT,
-            environment={"OCF_ROOT": "/usr/lib/ocf"},
-        ),
-        f"agent {agent} did not print its metadata",
-        f"type `pcs resource describe {agent}` on this node",
-    )
-    try:
-        root = ElementTree.fromstring(ran.out)  # noqa: S314 - printed by a root-owned agent
-    except ElementTree.ParseError as broken:
-        raise HelperError(
-            f"agent {agent} printed metadata that is not XML", refused=False, why=str(broken)
-        ) from None
-    return frozenset(entry.get("name", "") for entry in root.iterfind("parameters/parameter"))
+    return (*fencing.plan(spec, members, params.region, fence), *own)
 
 
 def _identity_digest(identity: Identity) -> str:

@@ -58,6 +58,28 @@ def parse(text: str) -> ElementTree.Element:
     return root
 
 
+def live(host: Host) -> ElementTree.Element:
+    """Return the running cluster's CIB.
+
+    Raises:
+        HelperError: Pacemaker did not show it.
+    """
+    ran = must(
+        host.run(["cibadmin", "--query"], timeout=60),
+        "the running cluster did not show its configuration",
+        "type `pcs status` on this node; the step is tried again",
+    )
+    return parse(ran.out)
+
+
+def device_option(root: ElementTree.Element, device: str, name: str) -> str | None:
+    """Return one option of a stonith device, None when there is no such device or option."""
+    path = f"configuration/resources//primitive[@id='{device}']/instance_attributes/nvpair"
+    return next(
+        (pair.get("value") for pair in root.iterfind(path) if pair.get("name") == name), None
+    )
+
+
 def on_disk(host: Host) -> OnDisk:
     """Tell what CIB the node would start with; numbered backups count as one."""
     folder = host.paths.cib_folder

@@ -32,7 +32,7 @@ def configure(host: Host, params: ConfigureParams) -> Done:
         )
     changed, file = built(host, params)
     wanted = cib.parse(file.read_text(encoding="utf-8"))
-    live = _live(host)
+    live = cib.live(host)
     lacking = cib.lacking(wanted, live)
     if not lacking:
         return Done(changed)
@@ -41,7 +41,7 @@ def configure(host: Host, params: ConfigureParams) -> Done:
     host.reach("configure:middle-compared")
     _push(host, file)
     host.reach("configure:middle-pushed")
-    lacking = cib.lacking(wanted, _live(host))
+    lacking = cib.lacking(wanted, cib.live(host))
     if lacking:
         raise HelperError(
             "the cluster did not take the whole configuration",
@@ -60,16 +60,6 @@ def _unless_configured(live: ElementTree.Element, lacking: tuple[str, ...]) -> N
             "change the cluster with pcs, or the spec, until `muster plan` shows no difference:"
             " muster never undoes what somebody configured",
         )
-
-
-def _live(host: Host) -> ElementTree.Element:
-    """Return the running cluster's CIB."""
-    ran = must(
-        host.run(["cibadmin", "--query"], timeout=_CIB_TIMEOUT),
-        "the running cluster did not show its configuration",
-        _CURE,
-    )
-    return cib.parse(ran.out)
 
 
 def _push(host: Host, file: Path) -> None:

@@ -34,6 +34,7 @@ _MIDDLES: Mapping[Verb, tuple[str, ...]] = {
     Verb.CONFIGURE: ("middle-compared", "middle-pushed"),
     Verb.TRUST: ("middle",),  # pcsd accepts the token, pcs does not know the members
     Verb.PROBE_FENCING: ("middle",),  # one member's state is known
+    Verb.FENCE: ("middle",),  # the member is about to be fenced
 }
 POINTS: Mapping[Verb, tuple[str, ...]] = {
     verb: tuple(f"{verb}:{moment}" for moment in ("before", *middles, "after"))

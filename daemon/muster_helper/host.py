@@ -44,6 +44,12 @@ class Host:
         text = self.read(self.paths.below("/proc/net/fib_trie")) or ""
         return frozenset(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", text))
 
+    def interface(self) -> str:
+        """Return the interface that the default route leaves by (proc_net(5), route)."""
+        text = self.read(self.paths.below("/proc/net/route")) or ""
+        rows = [line.split() for line in text.splitlines()[1:]]
+        return next((row[0] for row in rows if len(row) > 1 and row[1] == "00000000"), "eth0")
+
     def settings(self, tags: Tags) -> Settings:
         """Return the effective spec, from the root-owned files. Raises SettingsError."""
         return load(tags, self.paths.user_data, self.paths.spec)

@@ -7,13 +7,15 @@ the permission to stop, which the daemon asks EC2 by DryRun.
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from muster_helper import cib
 from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.refusals import if_found, unless_ours
 from musterd import fencing
 from musterd.errors import HelperError
-from musterd.helper_wire import ProbeParams, ProbeResult, WireMember
+from musterd.helper_wire import Identity, ProbeParams, ProbeResult
 from musterd.model import Member
+from musterd.pcs_words import fence_device
 from musterd.spec import Spec
 
 _TIMEOUT = 60.0  # seconds each; two at rest, most of it loading the AWS library
@@ -26,28 +28,33 @@ def probe(host: Host, params: ProbeParams) -> ProbeResult:
 
     This node never fences itself, so what it sees of itself proves nothing.
     """
-    unless_ours(host, look(host, params.identity), params.identity)
+    found = look(host, params.identity)
+    unless_ours(host, found, params.identity)
     spec = host.settings(params.tags).spec
-    if_found(fencing.refusals(spec))
-    members = tuple(member for member in params.identity.members if member.name != host.name)
-    names = [member.name for member in members]
+    everybody = members_of(params.identity)
+    if_found(fencing.refusals(spec, everybody))
+    others = tuple(member for member in everybody if member.name != host.name)
+    names = [member.name for member in others]
     host.say(f"{spec.fencing.agent} is asked for the state of {', '.join(names)}")
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        answers = pool.map(lambda member: _ask(host, params, spec, member), members)
-        return ProbeResult(dict(zip(names, answers, strict=True)))
+        answers = pool.map(lambda member: _ask(host, params.region, spec, member), others)
+        statuses = dict(zip(names, answers, strict=True))
+    return ProbeResult(statuses, map_faults(host, spec, everybody) if found.running else ())
 
 
-def _ask(host: Host, params: ProbeParams, spec: Spec, member: WireMember) -> str:
-    """Return "on", "off", or a sentence that says why there is no answer."""
-    everybody = tuple(
-        Member(each.instance_id, each.name, str(each.address)) for each in params.identity.members
+def members_of(identity: Identity) -> tuple[Member, ...]:
+    """Return a cluster's members as the stages know them."""
+    return tuple(
+        Member(each.instance_id, each.name, str(each.address)) for each in identity.members
     )
-    options = {
-        setting.name: setting.value
-        for setting in fencing.device_options(spec, everybody, params.region)
-        if not setting.name.startswith("pcmk_")  # these are Pacemaker's, not the agent's
+
+
+def _ask(host: Host, region: str, spec: Spec, member: Member) -> str:
+    """Return "on", "off", or a sentence that says why there is no answer."""
+    options = fencing.agent_input(spec, region) | {
+        "action": "status",
+        "plug": fencing.plug(spec, member),
     }
-    options |= {"action": "status", "plug": member.instance_id}
     lines = "".join(f"{name}={value}\n" for name, value in options.items())
     try:
         ran = host.run([spec.fencing.agent], timeout=_TIMEOUT, stdin=lines.encode())
@@ -55,3 +62,14 @@ def _ask(host: Host, params: ProbeParams, spec: Spec, member: WireMember) -> str
         return str(failed)
     host.reach("probe-fencing:middle")
     return _ANSWERS.get(ran.code) or f"{spec.fencing.agent} failed: {ran.words()}"
+
+
+def map_faults(host: Host, spec: Spec, members: tuple[Member, ...]) -> tuple[str, ...]:
+    """Say what is wrong with the map that the running cluster's device has.
+
+    Whoever may change the cluster may change it; nothing before the cluster is configured.
+    """
+    told = cib.device_option(cib.live(host), fence_device(spec), "pcmk_host_map")
+    if told is None or spec.fencing.agent != fencing.AWS_AGENT:
+        return ()
+    return tuple(fencing.wrong_map(fencing.host_map(told), members))

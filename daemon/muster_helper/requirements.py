@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from muster_helper.paths import Paths
+from musterd import resources
 from musterd.spec import Resource, Spec
 
 # program -> (Debian's package, Red Hat's package)
@@ -18,6 +19,7 @@ _PROGRAMS = {
 }
 _AGENTS = {
     "awsvip": ("resource-agents", "resource-agents-cloud"),
+    "aws-vpc-move-ip": ("resource-agents", "resource-agents-cloud"),
     "awseip": ("resource-agents", "resource-agents-cloud"),
     "IPaddr2": ("resource-agents", "resource-agents"),
 }
@@ -50,9 +52,9 @@ def _missing(paths: Paths, spec: Spec | None) -> Iterator[str]:
     if not _program(paths, spec.fencing.agent):
         red_hat = spec.fencing.agent.replace("_", "-").replace("fence-", "fence-agents-", 1)
         yield _sentence(f"fence agent {spec.fencing.agent}", ("fence-agents", red_hat))
-    agents = ["awsvip", "IPaddr2"] if spec.address else []
-    if any(address.elastic_ip is not None for address in spec.address):
-        agents.append("awseip")
+    agents = sorted(resources.agents(spec))
+    if "awsvip" in agents:
+        agents.append("IPaddr2")
     for agent in agents:
         if not agent_file(paths, agent).is_file():
             yield _sentence(f"resource agent {agent}", _AGENTS[agent])

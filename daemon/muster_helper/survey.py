@@ -6,12 +6,13 @@ from muster_helper import aws_profile, firewall, requirements, systemd
 from muster_helper.build import is_built
 from muster_helper.host import Host
 from muster_helper.look import Look, look
+from muster_helper.probe import map_faults, members_of
 from muster_helper.trust import trusted
 from musterd.errors import HelperError, NoClusterError, SettingsError
-from musterd.helper_wire import SurveyParams
+from musterd.helper_wire import Identity, SurveyParams
 from musterd.model import CorosyncConfig, NodeFacts
 from musterd.settings import Settings
-from musterd.spec import INSTANCE_ID
+from musterd.spec import INSTANCE_ID, Spec
 
 _VERSION_TIMEOUT = 10.0  # seconds; each takes about 10 ms
 
@@ -43,6 +44,9 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         and settings is not None
         and is_built(host, params.identity, settings.digest),
         boot_id=_boot_id(host),
+        map_faults=_map_faults(host, params.identity, settings.spec)
+        if ours and found.running and params.identity is not None and settings is not None
+        else (),
         unprepared=left,
     )
 
@@ -64,6 +68,14 @@ def unprepared(host: Host, found: Look) -> tuple[str, ...]:
     except HelperError as refused:  # prepare refuses too, with the reason
         left.append(refused.sentence)
     return tuple(left)
+
+
+def _map_faults(host: Host, identity: Identity, spec: Spec) -> tuple[str, ...]:
+    """Say what is wrong with the running stonith device's map; nothing while none can be seen."""
+    try:
+        return map_faults(host, spec, members_of(identity))
+    except HelperError:
+        return ()  # Pacemaker is on its way up or down
 
 
 def _boot_id(host: Host) -> str:

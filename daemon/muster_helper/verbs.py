@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from muster_helper.build import build
 from muster_helper.configure import configure
+from muster_helper.fence import fence
 from muster_helper.host import Host
 from muster_helper.lay import lay
 from muster_helper.prepare import prepare
@@ -22,6 +23,7 @@ from muster_helper.trust import trust
 from musterd.helper_wire import (
     ConfigureParams,
     Done,
+    FenceParams,
     LayParams,
     PrepareParams,
     ProbeParams,
@@ -54,6 +56,7 @@ VERBS: dict[Verb, Entry] = {
     Verb.CONFIGURE: Entry(ConfigureParams, configure),
     Verb.TRUST: Entry(TrustParams, trust),
     Verb.PROBE_FENCING: Entry(ProbeParams, probe),
+    Verb.FENCE: Entry(FenceParams, fence),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from musterd import agreement, assembly, course, discovery, identity, trust
+from musterd import agreement, assembly, course, discovery, identity, known, resources, trust
 from musterd.course import Action
 from musterd.errors import (
     HelperError,
@@ -18,24 +18,21 @@ from musterd.errors import (
     SettingsError,
 )
 from musterd.examination import Examiner
+from musterd.fences import Fences
 from musterd.helper_wire import (
     ConfigureParams,
-    Identity,
     LayParams,
     Params,
     PrepareParams,
-    ProbeParams,
     StartParams,
     SurveyParams,
     Tags,
     TrustParams,
-    WireMember,
 )
 from musterd.knowledge import Knowledge
 from musterd.model import (
     Candidates,
     ClusterState,
-    Decree,
     Instance,
     InstanceState,
     Node,
@@ -45,7 +42,7 @@ from musterd.model import (
 )
 from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Network, Peers, Random, Secrets
 from musterd.settings import Settings, tags_of
-from musterd.spec import DiscoverySource, Spec
+from musterd.spec import AddressKind, DiscoverySource, Spec
 from musterd.status import hello_of
 
 Outcome = Callable[[Knowledge], bool | None]  # False: nothing can follow from it
@@ -76,6 +73,7 @@ class Actions:
         self._reach = reach
         self._cloud: Cloud | None = None
         self._token = ""
+        self._fences = Fences(reach.clock, reach.helper, self._cloud_of)
         self.examiner = Examiner(
             clock=reach.clock,
             random=reach.random,
@@ -85,10 +83,18 @@ class Actions:
             secrets=reach.secrets,
         )
 
+        self._beside = {
+            "fence": self._fences.fence,
+            "fenced": self._fences.confirm,
+            "preflight": self._preflight,
+        }
+
     async def perform(
         self, action: Action, k: Knowledge, progress: Callable[[str], None]
     ) -> Outcome:
         """Do it. Raises MusterError with what, why and cure."""
+        if action.kind in self._beside:
+            return await self._beside[action.kind](k, progress)
         match action.kind:
             case "identity":
                 return await self._identity()
@@ -108,9 +114,6 @@ class Actions:
                 return await self._holders(k)
             case "reach":
                 return await self._reach_address(k, action.target)
-            case "preflight":
-                checks = await self.examiner.checks(k)
-                return lambda k: setattr(k, "preflight", checks)
             case "step":
                 return await self._step(k, progress)
         raise AssertionError(f"no such action: {action.key}")
@@ -144,7 +147,7 @@ class Actions:
                 raise
             raise NoClusterError(nameless.what, why=off.sentence, cure=off.cure) from off
 
-        refusal = agreement.refusal(settings.spec, _node(k))
+        refusal = agreement.refusal(settings.spec, known.node(k))
 
         def outcome(k: Knowledge) -> None:
             if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
@@ -157,14 +160,14 @@ class Actions:
 
     async def _survey(self, k: Knowledge) -> Outcome:
         decree = course.decree_of(k)
-        about = _identity_of(k, decree) if decree is not None else None
+        about = known.identity(k) if decree is not None else None
         # What changes from here on is for the next survey.
         k.facts_stale = k.facts_assumed = False
         facts = await self._reach.helper.survey(SurveyParams(about, k.tags or Tags()))
         return lambda k: setattr(k, "facts", replace(facts, instance_id=k.own_id))
 
     async def _take_token(self, k: Knowledge) -> Outcome:
-        node = _node(k)
+        node = known.node(k)
         spec = course.spec_of(k)
         token = await self._reach.secrets(spec, node).token()
         await self._reach.peers.open(token, spec.cluster.name, node.instance_id)
@@ -179,7 +182,7 @@ class Actions:
     # --- who else ---------------------------------------------------------------------------
 
     async def _instances(self, k: Knowledge) -> Outcome:
-        spec, node = course.spec_of(k), _node(k)
+        spec, node = course.spec_of(k), known.node(k)
         if spec.discovery.source is DiscoverySource.STATIC:
             listed = discovery.from_static(spec.discovery.peers, _as_instance(node))
         else:
@@ -204,17 +207,38 @@ class Actions:
         now = self._reach.clock.monotonic()
         return lambda k: k.hear(peer, hello, now)
 
+    async def _preflight(self, k: Knowledge, _progress: Callable[[str], None]) -> Outcome:
+        checks = await self.examiner.checks(k)
+        return lambda k: setattr(k, "preflight", checks)
+
     # --- floating addresses -----------------------------------------------------------------
 
     async def _allocation(self, k: Knowledge, elastic_ip: str) -> Outcome:
-        allocation = await self._cloud_of(_node(k)).allocation(elastic_ip)
+        allocation = await self._cloud_of(known.node(k)).allocation(elastic_ip)
         return lambda k: k.allocations.__setitem__(elastic_ip, allocation)
 
     async def _holders(self, k: Knowledge) -> Outcome:
-        addresses = tuple(str(item.private_ip) for item in course.spec_of(k).address)
-        found = await self._cloud_of(_node(k)).holders(addresses)
-        holders = {address: found.get(address, "") for address in addresses}
-        return lambda k: setattr(k, "holders", holders)
+        """Read anew who has each floating address: in EC2, and in this node's kernel."""
+        wanted, cloud = course.spec_of(k).address, self._cloud_of(known.node(k))
+        secondary = tuple(str(a.private_ip) for a in wanted if a.kind is AddressKind.SECONDARY_IP)
+        overlay = [a for a in wanted if a.kind is AddressKind.OVERLAY]
+        tables = tuple(sorted({table for a in overlay for table in a.route_tables}))
+        interfaces = await cloud.holders(secondary)
+        routes = await cloud.routed(tables, tuple(str(a.private_ip) for a in overlay))
+        public = tuple(str(a.elastic_ip) for a in wanted if a.elastic_ip is not None)
+        elastic = await cloud.elastic_holders(public)
+        holders = {address: interfaces.get(address, "") for address in secondary}
+        for each in overlay:
+            text = str(each.private_ip)
+            targets = {table: routes.get((table, text), "") for table in each.route_tables}
+            holders[text] = resources.routed_to(targets)
+
+        def outcome(k: Knowledge) -> None:
+            k.holders = holders
+            k.elastics = {address: elastic.get(address, "") for address in public}
+            k.holds = tuple(a for a in holders if self._reach.cluster.holds(a))
+
+        return outcome
 
     async def _reach_address(self, k: Knowledge, address: str) -> Outcome:
         """Call the holder at its floating address; its certificate says who answered."""
@@ -258,7 +282,7 @@ class Actions:
             return lambda _: None
         progress(step.why)
         if step.verb is Verb.PROBE_FENCING:
-            return await self._prove(k)
+            return await self._fences.prove(k)
         if step.verb is Verb.START:
             self._reach.network.close()
         await self._reach.helper.change(step.verb, self._params(k, step), progress)
@@ -273,42 +297,12 @@ class Actions:
 
         return outcome
 
-    async def _prove(self, k: Knowledge) -> Outcome:
-        """Prove by EC2's DryRun and the agent's own status that this node can fence the others.
-
-        An instance that is terminated stays off without being fenced.
-        """
-        decree, node = _decree(k), _node(k)
-        spared = {node.instance_id, *k.candidates.gone}
-        others = [m for m in decree.members if m.instance_id not in spared]
-        cloud = self._cloud_of(node)
-        for member in others:
-            await cloud.may_fence(member.instance_id)
-        params = ProbeParams(_identity_of(k, decree), k.tags or Tags(), node.region)
-        statuses = (await self._reach.helper.probe(params)).statuses
-        dark = [m.name for m in others if statuses.get(m.name) not in {"on", "off"}]
-        if dark:
-            told = "; ".join(f"{name}: {statuses.get(name, 'no answer')}" for name in dark)
-            raise MusterError(
-                f"the fencing agent cannot tell the power state of {', '.join(dark)}",
-                why=told,
-                cure="check that the instance profile allows ec2:DescribeInstances and that EC2"
-                " is reachable; musterd tries again by itself",
-            )
-        at = self._reach.clock.wall()
-
-        def outcome(k: Knowledge) -> None:
-            # A new dictionary: hellos share it, and the next one is to differ from the last.
-            k.proofs = k.proofs | {m.instance_id: ("permissions", at) for m in others}
-
-        return outcome
-
     def _params(self, k: Knowledge, step: Step) -> Params:
-        node = _node(k)
+        node = known.node(k)
         if step.verb is Verb.PREPARE:
             return PrepareParams(node.region)
-        decree = _decree(k)
-        about = _identity_of(k, decree)
+        decree = known.decree(k)
+        about = known.identity(k)
         if step.verb is Verb.START:
             return StartParams(about)
         if step.verb in {Verb.BUILD, Verb.CONFIGURE}:
@@ -335,31 +329,6 @@ class Actions:
 
 def _same_candidates(before: Spec, after: Spec) -> bool:
     return (before.discovery, before.cluster.name) == (after.discovery, after.cluster.name)
-
-
-def _node(k: Knowledge) -> Node:
-    if k.node is None:
-        raise MusterError("this node does not know itself yet")
-    return k.node
-
-
-def _decree(k: Knowledge) -> Decree:
-    decree = course.decree_of(k)
-    if decree is None:
-        raise MusterError("nothing is decided yet")
-    return decree
-
-
-def _identity_of(k: Knowledge, decree: Decree) -> Identity:
-    spec = course.spec_of(k)
-    return Identity(
-        name=spec.cluster.name,
-        uuid=decree.uuid,
-        members=tuple(
-            WireMember(m.instance_id, m.name, IPv4Address(m.address)) for m in decree.members
-        ),
-        token_ms=spec.corosync.token_ms,
-    )
 
 
 def _as_instance(node: Node) -> Instance:

@@ -9,7 +9,7 @@ from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Member, Node, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
-from musterd.spec import Spec
+from musterd.spec import DiscoverySource, Spec
 
 
 def view(k: Knowledge, now: float) -> View | None:
@@ -68,7 +68,8 @@ def peer_reads(k: Knowledge) -> dict[str, Read]:
 
 def refusal(spec: Spec, node: Node) -> Trouble | None:
     """Return why the spec cannot be carried out on the node's network, None when it can."""
-    found = resources.refusals(spec, IPv4Network(node.subnet_cidr))
+    blocks = tuple(IPv4Network(block) for block in node.vpc_cidrs.split())
+    found = resources.refusals(spec, IPv4Network(node.subnet_cidr), blocks)
     if not found:
         return None
     cure = f"{found[0].cure}; correct /etc/muster/muster.toml, then type `muster join`"
@@ -82,6 +83,9 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
         return _unlisted(k, now) or Trouble(
             found.trouble or "EC2 has not answered yet", cure=found.cure
         )
+    hindered = obstacle(k)
+    if hindered is not None:
+        return hindered
     for peer in found.roster:
         if peer == k.own_id:
             continue
@@ -94,6 +98,29 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
             "waiting for a second read of EC2 that agrees with the first",
             cure="nothing to do; it follows within seconds",
         )
+    return None
+
+
+def obstacle(k: Knowledge) -> Trouble | None:
+    """Return why the wanted addresses cannot work here as EC2 stands now, None when they can.
+
+    Another read of EC2 may show it cured.
+    """
+    if k.settings is None or k.settings.spec.discovery.source is not DiscoverySource.EC2_TAGS:
+        return None
+    spec, roster = k.settings.spec, k.candidates.roster
+    founders = [one for one in k.candidates.instances if one.instance_id in roster]
+    found = resources.hindrances(spec, founders, k.holders, k.elastics)
+    if found:
+        what = "; ".join(finding.what for finding in found)
+        return Trouble(what, cure=found[0].cure)
+    for address in spec.address:
+        trouble = k.troubles.get(f"allocation:{address.elastic_ip}") or k.troubles.get("holders")
+        if trouble is not None:
+            return trouble
+        unknown = address.elastic_ip is not None and str(address.elastic_ip) not in k.allocations
+        if str(address.private_ip) not in k.holders or unknown:
+            return Trouble(f"waiting for EC2 to tell who has {address.private_ip}")
     return None
 
 

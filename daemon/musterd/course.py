@@ -19,6 +19,8 @@ GREET_FORMING = 5.0
 GREET_FAILED = 2.0  # at least, while forming and not answered
 GREET_FORMED = 30.0
 SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
+SURVEY_FORMED = 300.0  # and once formed: somebody may have changed the stonith device
+HOLDERS_BEFORE = 15.0  # seconds between reads of who holds them, before founding
 HOLDERS_EVERY = 60.0  # seconds between reads of who holds the floating addresses, once formed
 TOKEN_EVERY = 3600.0  # seconds between reads of the token's source
 TOKEN_DOUBTED = 60.0  # between two of them when there is a reason
@@ -80,8 +82,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if k.settings is None:
         return
     forming = not k.formed
-    if k.facts is None or k.facts_stale or forming:
-        yield Action("survey"), 0.0 if _must_look(k, now) else SURVEY_EVERY
+    every = SURVEY_EVERY if forming else SURVEY_FORMED
+    yield Action("survey"), 0.0 if _must_look(k, now) else every
     if not k.trusted:
         yield Action("token"), 0.0
         return
@@ -132,6 +134,8 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         if holder and holder != own_name(k) and text not in k.reaches:
             yield Action("reach", text), 0.0
     if decree_of(k) is None:
+        if spec.address and k.candidates.roster:
+            yield Action("holders"), HOLDERS_BEFORE
         if assembly.admission(k.facts).step is not None:
             yield Action("step"), 0.0
         return
@@ -148,6 +152,26 @@ def _ripens(k: Knowledge, action: Action, every: float) -> float:
         return 0.0
     back_off = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempt.failures - 1))
     return attempt.began + max(every, back_off if attempt.failures else 0.0)
+
+
+def start_over(k: Knowledge, may_read: bool) -> None:
+    """Have everything tried again at once: somebody may just have cured something.
+
+    Args:
+        k: what the node knows.
+        may_read: whether EC2's list was not read just now.
+    """
+    for topic in k.attempts:
+        if topic != "instances" or may_read:
+            k.hurry(topic)
+    for topic in ("spec", "token", "step"):
+        k.troubles.pop(topic, None)
+    k.doubted = True
+    if not k.formed:
+        k.spec_stale = True
+        k.facts_stale = True
+    if decree_of(k) is None:
+        k.facts = None  # what was seen before must not found a cluster now
 
 
 # --- what follows from what is known ----------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Set
 
-from musterd import assembly, course
+from musterd import assembly, course, drill
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Knowledge
 from musterd.outlook import SEEN_WITHIN
@@ -31,6 +31,8 @@ def _lapses(k: Knowledge) -> Iterator[float]:
         yield k.trusted_at + course.first_read_after(k) + AFTER
     if k.trusted:
         yield k.trusted_at + course.TOKEN_EVERY + AFTER
+    for fenced in k.fenced.values():
+        yield fenced.at + drill.PATIENCE + AFTER
     if k.formed:
         yield k.started + SEEN_WITHIN + AFTER
         return

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from muster.api import Event, Operation, Preflight, Status
-from musterd import agreement, course, deadlines, outlook
+from musterd import agreement, course, deadlines, drill, outlook, proofs
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
 from musterd.discovery import READ_EVERY
@@ -32,18 +32,18 @@ from musterd.election.types import (
     State,
     Tick,
 )
-from musterd.errors import MusterError, StoreError
-from musterd.identity import captured
+from musterd.errors import MusterError
 from musterd.journal import Journal
 from musterd.knowledge import Attempt, Knowledge, Trouble
+from musterd.memory import Memory
 from musterd.metrics import metrics_of
 from musterd.model import CorosyncConfig
 from musterd.operations import Operations
 from musterd.peer_wire import Hello, Probe, Probed, differ
-from musterd.ports import Clock, Cluster, Peers, Random, Record, Store
+from musterd.ports import Clock, Cluster, Peers, Random, Store
 from musterd.status import config_of, hello_of, preflight_of, status_of
 
-HELPER = frozenset({"survey", "step"})  # actions that muster-helper performs
+HELPER = frozenset({"survey", "step", "fence"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
 SHORTEST = 0.02  # seconds the engine sleeps at least, unless something happens
 
@@ -79,16 +79,18 @@ class Engine:
         self._unpublished = False
         self._operations = Operations()
         self.journal = Journal(world.clock)
-        record = self._load()
+        self._memory = Memory(world.store)
+        record = self._memory.load()
         self._k = Knowledge(
             election=machine.start("", record.durable),
             proofs=dict(record.proofs),
+            real=dict(record.real),
+            real_for=record.real_for,
             formed=record.formed,
             since=self._wall(),
             started=self._now(),
         )
-        if self._broken is not None:
-            self._trouble("store", self._broken, fatal=True)
+        self._tell_broken()
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ class Engine:
         """Wait for an event or a deadline; apply what came; tell whether anything can follow."""
         now = self._now()
         due = deadlines.LONGEST
-        if self._broken is None:
+        if self._memory.broken is None:
             due = deadlines.next_wake(self._k, self._agenda, now, self._busy())
         write = self._published + PUBLISH_EVERY - now if self._unpublished else due
         try:
@@ -134,12 +136,15 @@ class Engine:
     def _settle(self) -> None:
         """Let the election see the present, begin what is due, publish what changed."""
         self._recognise()
-        if self._broken is None:
+        if self._memory.broken is None:
             self._elect()
+            self._drill()
             if outlook.may_say_formed(self._k, self._now()):
                 self._form()
         now = self._now()
-        self._agenda = course.agenda(self._k, now) if self._broken is None else ()
+        self._agenda = ()
+        if self._memory.broken is None:
+            self._agenda = course.agenda(self._k, now) + drill.agenda(self._k, now)
         for action in course.due(self._k, self._agenda, now):
             if action.key not in self._busy():
                 self._begin(action)
@@ -224,9 +229,7 @@ class Engine:
     def _step(self, event: PeersSeen | PeerSaid | Tick) -> None:
         self._k.election, effects = machine.step(self._k.election, event)
         for effect in effects:
-            if isinstance(effect, Persist) and not self._save(
-                Record(effect.durable, proofs=dict(self._k.proofs))
-            ):
+            if isinstance(effect, Persist) and not self._save(effect.durable, formed=False):
                 return  # what is not durable must not be said
             self._effect(effect)
 
@@ -267,10 +270,17 @@ class Engine:
         if durable.decided is None:
             return
         kept = Durable(durable.term, durable.voted_for, None, replace(durable.decided, seed=""))
-        if self._save(Record(kept, formed=True, proofs=dict(self._k.proofs))):
+        if self._save(kept, formed=True):
             self._k.formed = True
             self._k.election = machine.start(self._k.own_id, kept)
             self._say("election", f"cluster {durable.decided.uuid} is formed")
+
+    def _drill(self) -> None:
+        """Take over what others have proven by real fences, and remember what is proven."""
+        proofs.adopt(self._k)
+        drill.check(self._k, self._now())
+        if self._memory.lacks(self._k):
+            self._save(self._k.election.durable, formed=self._k.formed)
 
     def _progress(self, sentence: str) -> None:
         self._k.progress = sentence
@@ -285,35 +295,22 @@ class Engine:
             await self._inbox.put(partial(self._actions.saw_cluster, self._k, state))
             await self._world.cluster.changed()
 
-    def _load(self) -> Record:
-        self._broken: StoreError | None = None
-        self._written_by = ""
-        try:
-            record = self._world.store.load() or Record(Durable())
-        except StoreError as broken:
-            self._broken = broken
-            return Record(Durable())
-        self._written_by = record.instance_id
-        return record
-
     def _recognise(self) -> None:
-        """Refuse another instance's memory, which only a captured disk can have brought here."""
-        if self._broken is None and self._k.node is not None:
-            self._broken = captured(self._written_by, self._k.own_id)
-            if self._broken is not None:
-                self._k.formed, self._k.proofs = False, {}
-                self._k.election = machine.start("", Durable())
-                self._trouble("store", self._broken, fatal=True)
+        """Refuse another instance's memory."""
+        if self._k.node is not None and self._memory.foreign(self._k.own_id):
+            self._k.formed, self._k.proofs, self._k.real = False, {}, {}
+            self._k.election = machine.start("", Durable())
+            self._tell_broken()
 
-    def _save(self, record: Record) -> bool:
+    def _tell_broken(self) -> None:
+        if self._memory.broken is not None:
+            self._trouble("store", self._memory.broken, fatal=True)
+
+    def _save(self, durable: Durable, *, formed: bool) -> bool:
         """Persist, or stop taking part: a vote that is not durable must not be sent."""
-        try:
-            self._world.store.save(replace(record, instance_id=self._k.own_id))
-        except StoreError as broken:
-            self._broken = broken
-            self._trouble("store", broken, fatal=True)
-            return False
-        return True
+        saved = self._memory.save(self._k, durable, formed=formed)
+        self._tell_broken()
+        return saved
 
     def _trouble(self, topic: str, error: MusterError, *, fatal: bool) -> None:
         trouble = Trouble(error.what, error.why, error.cure, fatal)
@@ -345,6 +342,9 @@ class Engine:
             self._published = float("-inf")
         self._write_when_due()
         self._operations.reached(stands.phase, stands.reason)
+        if self._k.drill is not None:
+            state, detail = drill.progress(self._k, self._k.drill, now)
+            self._operations.advance(self._k.drill.operation, state, detail)
 
     def _write_when_due(self) -> None:
         """Write the status if something happened, at once on a new phase and else not too often."""
@@ -379,30 +379,26 @@ class Engine:
 
     async def join(self, asked_by: str) -> Operation:
         """Read the spec anew and (re)join; asks again cost nothing."""
-        operation = self._operations.running() or self._operations.add(
-            Operation(
-                id=self._world.random.hexadecimal(16),
-                verb="join",
-                state="done" if self._k.formed else "running",
-                asked_by=asked_by,
-                at=self.journal.stamp(),
-            )
-        )
-        await self._inbox.put(self._rejoin)
+        state = "done" if self._k.formed else "running"
+        operation = self._operations.running("join") or self._operation("join", asked_by, state)
+        await self._inbox.put(lambda: course.start_over(self._k, self._may_read_instances()))
         return operation
 
-    def _rejoin(self) -> None:
-        for topic in self._k.attempts:
-            if topic != "instances" or self._may_read_instances():
-                self._k.hurry(topic)
-        for topic in ("spec", "token", "step"):  # what a person may just have cured
-            self._k.troubles.pop(topic, None)
-        self._k.doubted = True
-        if not self._k.formed:
-            self._k.spec_stale = True
-            self._k.facts_stale = True
-        if course.decree_of(self._k) is None:
-            self._k.facts = None  # what was seen before must not found a cluster now
+    def _operation(self, verb: str, asked_by: str, state: str) -> Operation:
+        identity = self._world.random.hexadecimal(16)
+        return self._operations.add(
+            Operation(identity, verb, state, asked_by, self.journal.stamp())
+        )
+
+    async def fence_test(self, asked_by: str, node: str) -> Operation:
+        """Begin real fences, or find them begun."""
+        running = self._operations.running("fence-test")
+        if running is not None:
+            return running
+        wanted = drill.begin(self._k, self._now(), node, self._wall())
+        operation = self._operation("fence-test", asked_by, "running")
+        await self._inbox.put(lambda: drill.start(self._k, replace(wanted, operation=operation.id)))
+        return operation
 
     async def preflight(self) -> Preflight:
         """Look at everything the cluster needs, now."""
@@ -475,7 +471,7 @@ class Engine:
         await self._inbox.put(lambda: self._received(sender, message))
 
     def _received(self, sender: str, message: Message) -> bool:
-        if self._k.formed or self._broken is not None:
+        if self._k.formed or self._memory.broken is not None:
             return False
         if machine.usurps(self._k.election, sender, message):
             leader = self._k.election.leader

@@ -125,6 +125,15 @@ class ProbeParams:
     region: Region
 
 
+@dataclass(frozen=True)
+class FenceParams:
+    """`fence`: have Pacemaker fence another member, to see whether it can."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    target: Annotated[str, Field(pattern=INSTANCE_ID)]
+
+
 Params = (
     SurveyParams
     | PrepareParams
@@ -133,6 +142,7 @@ Params = (
     | StartParams
     | ConfigureParams
     | ProbeParams
+    | FenceParams
 )
 
 
@@ -145,6 +155,11 @@ class Done:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The result of `probe-fencing`: member name -> the agent's answer ("on", "off", ...)."""
+    """The result of `probe-fencing`.
+
+    `statuses` is member name -> the agent's answer ("on", "off", ...); `map_faults` says what is
+    wrong with the running device's map from names to instances.
+    """
 
     statuses: dict[str, str]
+    map_faults: tuple[str, ...] = ()

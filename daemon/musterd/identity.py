@@ -18,8 +18,12 @@ PATHS = {
     "region": "placement/region",
     "vpc_id": "network/interfaces/macs/{mac}/vpc-id",
     "subnet_id": "network/interfaces/macs/{mac}/subnet-id",
+    "vpc_cidrs": "network/interfaces/macs/{mac}/vpc-ipv4-cidr-blocks",
     "subnet_cidr": "network/interfaces/macs/{mac}/subnet-ipv4-cidr-block",
 }
+
+
+OPTIONAL = frozenset({"vpc_cidrs"})  # without it fewer mistakes of a spec are told beforehand
 
 
 def node_from(documents: Mapping[str, str], host_name: str) -> Node:
@@ -29,7 +33,7 @@ def node_from(documents: Mapping[str, str], host_name: str) -> Node:
         MetadataError: a document is missing or empty, or the host has no name of its own.
     """
     values = {key: documents.get(key, "").strip() for key in PATHS}
-    absent = [PATHS[key] for key, value in values.items() if not value]
+    absent = [PATHS[key] for key in values if not values[key] and key not in OPTIONAL]
     if absent:
         raise MetadataError(
             f"IMDS did not tell {', '.join(absent)}",

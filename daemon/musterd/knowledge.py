@@ -43,6 +43,25 @@ class Heard:
         return self.at - self.hello.roster_age
 
 
+@dataclass(frozen=True)
+class Fenced:
+    """A member that this node had fenced and that has not come back yet."""
+
+    boot_id: str  # its boot before that
+    started: float  # when EC2 had started it (seconds since 1970)
+    at: float  # when the fence was done (monotonic seconds)
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Real fences that somebody asked for on this node."""
+
+    operation: str
+    targets: tuple[str, ...]  # instance ids, this node's own last
+    since: float  # proofs after this (seconds since 1970) are its own
+    failure: str = ""  # why nothing more is fenced
+
+
 @dataclass
 class Attempt:
     """How an action has fared: when it last began, and failures in a row."""
@@ -90,8 +109,14 @@ class Knowledge:
     pushed: float | None = None  # when this node last pushed the configuration
     progress: str = ""  # the helper's latest sentence on it
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
+    real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced, wall time
+    real_for: str = ""  # the fingerprint of what these were proven for
+    fenced: dict[str, Fenced] = field(default_factory=dict)  # by instance id
+    drill: Drill | None = None  # the latest that was asked for here
     allocations: dict[str, str] = field(default_factory=dict)  # elastic address -> allocation id
-    holders: dict[str, str] = field(default_factory=dict)  # floating address -> instance, by EC2
+    # Floating address -> instance, by EC2; of an overlay address what its route tables say.
+    holders: dict[str, str] = field(default_factory=dict)
+    elastics: dict[str, str] = field(default_factory=dict)  # elastic address -> where it leads
     holds: tuple[str, ...] = ()  # floating addresses this node's kernel has
     reaches: tuple[str, ...] = ()  # floating addresses reached on another node
     preflight: tuple[Check, ...] = ()  # the latest look at what the cluster needs, while forming

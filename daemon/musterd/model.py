@@ -30,6 +30,7 @@ class Node:
     subnet_id: str
     subnet_cidr: str
     launch_index: int  # place among the instances of one launch request
+    vpc_cidrs: str = ""  # the VPC's address blocks, separated by white space
 
 
 class InstanceState(StrEnum):
@@ -171,6 +172,7 @@ class NodeFacts:
     running: bool  # corosync and pacemaker are active
     built: bool  # the CIB for this identity is ready to be pushed
     boot_id: str = ""  # the kernel's name of this boot
+    map_faults: tuple[str, ...] = ()  # what is wrong with the running stonith device's map
     unprepared: tuple[str, ...] = ()  # sentences: what `prepare` still has to do
 
 
@@ -217,6 +219,7 @@ class Verb(StrEnum):
     BUILD = "build"
     CONFIGURE = "configure"
     PROBE_FENCING = "probe-fencing"
+    FENCE = "fence"
 
 
 @dataclass(frozen=True)

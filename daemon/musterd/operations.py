@@ -10,14 +10,15 @@ KEPT = 64  # operations
 
 
 class Operations:
-    """The latest operations. One at a time runs: to ask again joins the one under way."""
+    """The latest operations. One of a verb runs at a time: to ask again joins it."""
 
     def __init__(self) -> None:
         self._all: deque[Operation] = deque(maxlen=KEPT)
 
-    def running(self) -> Operation | None:
-        """Return the operation under way."""
-        return next((one for one in self._all if one.state == "running"), None)
+    def running(self, verb: str) -> Operation | None:
+        """Return the operation of this verb that is under way."""
+        wanted = ("running", verb)
+        return next((one for one in self._all if (one.state, one.verb) == wanted), None)
 
     def add(self, operation: Operation) -> Operation:
         """Keep a new operation."""
@@ -29,10 +30,14 @@ class Operations:
         return next((one for one in self._all if one.id == operation_id), None)
 
     def reached(self, phase: Phase, reason: str) -> None:
-        """End what runs once the node is where it ends, for good or for ill."""
-        if phase not in {Phase.FORMED, Phase.FAILED}:
+        """End joins once the node is where they end, for good or for ill."""
+        joining = self.running("join")
+        if joining is None or phase not in {Phase.FORMED, Phase.FAILED}:
             return
-        state = "done" if phase is Phase.FORMED else "failed"
+        self.advance(joining.id, "done" if phase is Phase.FORMED else "failed", reason)
+
+    def advance(self, operation_id: str, state: str, detail: str) -> None:
+        """Say how far a running operation is."""
         for number, one in enumerate(self._all):
-            if one.state == "running":
-                self._all[number] = replace(one, state=state, detail=reason)
+            if one.id == operation_id and one.state == "running":
+                self._all[number] = replace(one, state=state, detail=detail)

@@ -1,6 +1,6 @@
 """Where the node stands, in words, and when it may call the cluster formed."""
 
-from musterd import assembly, course
+from musterd import assembly, course, proofs
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
@@ -115,7 +115,7 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
     plan = course.plan(k, now)
     if plan.blocked:
         return Outlook(Phase.FAILED, plan.blocked, plan.cure)
-    failed = k.troubles.get("step") or k.troubles.get("proof")
+    failed = next((k.troubles[t] for t in ("step", "fence", "fenced") if t in k.troubles), None)
     if failed is not None and not plan.waiting_for:  # else it is not what keeps the node now
         return Outlook(Phase.FOUNDING, failed.sentence, failed.cure)
     if k.step is not None:
@@ -180,6 +180,16 @@ def _terminated(k: Knowledge) -> tuple[Member, ...]:
 
 def unverified(k: Knowledge, now: float) -> str:
     """Return what is still to be seen before the conductor may say `formed`, "" when nothing."""
+    waiting = unready(k, now)
+    decree = course.decree_of(k)
+    if waiting or decree is None:
+        return waiting
+    names = [m.name for m in decree.members if m.instance_id in proofs.missing(k)]
+    return f"{', '.join(names)} to be fenced once for real" if names else ""
+
+
+def unready(k: Knowledge, now: float) -> str:
+    """Return what is still to be seen before a real fence proves anything, "" when nothing."""
     waiting = course.plan(k, now).waiting_for
     if waiting or k.cluster is None:
         return waiting or "Pacemaker to answer"

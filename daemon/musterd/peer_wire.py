@@ -4,7 +4,7 @@ Nobody commands anybody here. A decree is all that founding agrees on; each memb
 does its own part, and says in its hello how far it has come.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -64,6 +64,9 @@ class Hello:
     proofs: dict[str, tuple[str, WallTime]]
     holds: tuple[str, ...]  # floating addresses this node's kernel has
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
+    real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced (since 1970)
+    real_for: str = ""  # the fingerprint of the fencing these prove
+    fence_me: bool = False  # it has seen all others fenced, and asks for the same
 
 
 _HELLO_FIELDS = tuple(part.name for part in fields(Hello))

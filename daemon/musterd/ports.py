@@ -63,7 +63,18 @@ class Cloud(Protocol):
         """Return the allocation id of an elastic address of this account."""
 
     async def holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
-        """Return private address -> instance id, for those addresses that an interface has."""
+        """Return private address -> instance id, for those addresses that an interface has.
+
+        An interface at no instance is told by its own id.
+        """
+
+    async def elastic_holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
+        """Return elastic address -> instance or interface it leads to, for those that lead."""
+
+    async def routed(
+        self, tables: tuple[str, ...], addresses: tuple[str, ...]
+    ) -> Mapping[tuple[str, str], str]:
+        """Return (route table, address) -> instance or gateway that its /32 route leads to."""
 
     async def may_fence(self, instance_id: str) -> None:
         """Prove by DryRun that this node may stop and start the instance. Raises CloudError."""
@@ -157,6 +168,8 @@ class Record:
     durable: Durable
     formed: bool = False
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
+    real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced, wall time
+    real_for: str = ""  # the fingerprint of the fencing that was proven
     instance_id: str = ""  # of the writer: an image may carry the file to another instance
 
 

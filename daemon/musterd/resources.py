@@ -1,20 +1,21 @@
 """Floating addresses and other wanted resources -> the pcs commands that configure them.
 
 An address becomes the head of a group, in the order Red Hat documents: awsvip gives it to the
-instance's interface, IPaddr2 to the kernel, awseip ties an elastic address to it. A group is order
-and colocation at once.
+instance's interface, IPaddr2 to the kernel, awseip ties an elastic address to it. An overlay
+address, from outside the VPC, is one aws-vpc-move-ip, which leads the routes to its node and
+gives it to the kernel. A group is order and colocation at once.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from musterd.errors import MusterError
-from musterd.model import Finding, PcsCommand, Severity
+from musterd.model import Finding, Instance, PcsCommand, Severity
 from musterd.pcs_words import OPTION_NAME, fence_device, pairs, unusable
 from musterd.spec import Address, AddressKind, Resource, Scalar, Spec
 
-AWS_AGENTS = ("awsvip", "awseip")
+AWS_AGENTS = ("awsvip", "awseip", "aws-vpc-move-ip")
 # Both call the AWS command line several times, each a second or more, and pause after a change;
 # their own 30 s do not last when the API is slow. Their 20 s monitor costs API quota on each node.
 _AWS_OPERATIONS = (
@@ -35,6 +36,7 @@ def plan(
     subnet: IPv4Network,
     allocations: Mapping[IPv4Address, str],
     parameters: Mapping[str, frozenset[str]],
+    interface: str = "eth0",
 ) -> tuple[PcsCommand, ...]:
     """Return one command per resource, in the order they are to be created.
 
@@ -45,13 +47,17 @@ def plan(
         allocations: elastic address -> allocation id.
         parameters: agent name -> the parameters its metadata lists, for those in `AWS_AGENTS`.
             Distributions backport parameters, so versions tell nothing.
+        interface: of the kernel, which gets overlay addresses.
 
     Raises:
         MusterError: an elastic address has no allocation id.
     """
     commands: list[PcsCommand] = []
     for address in spec.address:
-        commands.extend(_address(address, region, subnet, allocations, parameters))
+        if address.kind is AddressKind.OVERLAY:
+            commands.append(_overlay(address, region, interface, parameters))
+        else:
+            commands.extend(_address(address, region, subnet, allocations, parameters))
     commands.extend(_resource(resource) for resource in spec.resource)
     return tuple(commands)
 
@@ -67,14 +73,50 @@ def wanted_ids(spec: Spec) -> tuple[str, ...]:
 
 def address_ids(spec: Spec) -> dict[str, str]:
     """Return private address -> id of the resource that gives it to a node's kernel."""
-    return {str(address.private_ip): _address_ids(address)[1] for address in spec.address}
+    return {str(a.private_ip): _address_ids(a)[:2][-1] for a in spec.address}
 
 
-def refusals(spec: Spec, subnet: IPv4Network) -> tuple[Finding, ...]:
-    """Return why the wanted resources cannot be configured; empty when they can."""
+NO_ROUTE = "no route"
+
+
+def routed_to(targets: Mapping[str, str]) -> str:
+    """Return where route tables lead to in one word, or table by table where they differ.
+
+    Args:
+        targets: route table -> the instance or gateway that its route leads to, "" for no route.
+    """
+    if len(set(targets.values())) == 1 and all(targets.values()):
+        return next(iter(targets.values()))
+    return ", ".join(f"{table}: {target or NO_ROUTE}" for table, target in targets.items())
+
+
+def agents(spec: Spec) -> frozenset[str]:
+    """Return the AWS agents that the wanted addresses need."""
+    needed = set()
+    for address in spec.address:
+        if address.kind is AddressKind.OVERLAY:
+            needed.add("aws-vpc-move-ip")
+        else:
+            needed |= {"awsvip"} | ({"awseip"} if address.elastic_ip is not None else set())
+    return frozenset(needed)
+
+
+def refusals(
+    spec: Spec, subnet: IPv4Network, vpc: Collection[IPv4Network] = ()
+) -> tuple[Finding, ...]:
+    """Return why the wanted resources cannot be configured; empty when they can.
+
+    Args:
+        spec: the wanted cluster.
+        subnet: of this node.
+        vpc: the VPC's address blocks, none where they are not known.
+    """
     found: list[Finding] = []
     for address in spec.address:
-        found.extend(_refused_address(address, subnet))
+        if address.kind is AddressKind.OVERLAY:
+            found.extend(_refused_overlay(address, {subnet, *vpc}))
+        else:
+            found.extend(_refused_address(address, subnet))
     names = Counter(wanted_ids(spec)) + Counter(_groups(spec))
     found.extend(
         Finding(
@@ -88,6 +130,107 @@ def refusals(spec: Spec, subnet: IPv4Network) -> tuple[Finding, ...]:
     for resource in spec.resource:
         found.extend(_refused_resource(resource))
     return tuple(found)
+
+
+def _overlay(
+    address: Address, region: str, interface: str, parameters: Mapping[str, frozenset[str]]
+) -> PcsCommand:
+    agent, (name,) = "aws-vpc-move-ip", _address_ids(address)
+    options: dict[str, Scalar] = {
+        "ip": str(address.private_ip),
+        "routing_table": ",".join(address.route_tables),
+        "interface": interface,
+    }
+    if {"auth_type", "region"} <= parameters.get(agent, frozenset()):
+        options |= {"auth_type": "role", "region": region}
+    return PcsCommand(
+        (
+            *("resource", "create", name, f"ocf:heartbeat:{agent}"),
+            *pairs(options),
+            *_AWS_OPERATIONS,
+            *("--group", address.group),
+        ),
+        f"the routes to {address.private_ip} lead to the node that runs {address.group}",
+    )
+
+
+def hindrances(
+    spec: Spec,
+    founders: Collection[Instance],
+    holders: Mapping[str, str],
+    elastics: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """Return what of EC2 as it stands keeps the wanted addresses from working.
+
+    Args:
+        spec: the wanted cluster.
+        founders: as EC2 tells of them.
+        holders: floating address -> who has it, "" for nobody; as far as known.
+        elastics: elastic address -> where it leads, "" for nowhere; as far as known.
+    """
+    found: list[Finding] = []
+    for address in spec.address:
+        if address.kind is AddressKind.OVERLAY:
+            found.extend(_hindered_overlay(address, founders, holders))
+        else:
+            found.extend(_hindered_secondary(address, founders, holders, elastics))
+    return tuple(found)
+
+
+def _hindered_secondary(
+    address: Address,
+    founders: Collection[Instance],
+    holders: Mapping[str, str],
+    elastics: Mapping[str, str],
+) -> Iterator[Finding]:
+    private, ids = str(address.private_ip), {one.instance_id for one in founders}
+    if len({one.subnet_id for one in founders}) > 1:
+        places = ", ".join(f"{one.instance_id} in {one.subnet_id}" for one in founders)
+        yield Finding(
+            Severity.ERROR,
+            f"[[address]] {private} can only be in one subnet, and the nodes are in several:"
+            f" {places}",
+            'use kind = "overlay" with route_tables, or launch all nodes in one subnet',
+        )
+    owner = next((one.instance_id for one in founders if one.address == private), "")
+    holder = owner or holders.get(private, "")
+    if owner or (holder and holder not in ids):
+        yield Finding(
+            Severity.ERROR,
+            f"[[address]] {private} is already in use by {holder}",
+            "choose a free address of the subnet in /etc/muster/muster.toml on every node, or"
+            f" free it: `aws ec2 describe-network-interfaces --filters"
+            f" Name=addresses.private-ip-address,Values={private}`",
+        )
+    public = str(address.elastic_ip or "")
+    if elastics.get(public, "") not in {"", *ids}:
+        yield Finding(
+            Severity.ERROR,
+            f"elastic address {public} already leads to {elastics[public]}, which is no founder",
+            f"choose another, or free it: `aws ec2 disassociate-address --public-ip {public}`",
+        )
+
+
+def _hindered_overlay(
+    address: Address, founders: Collection[Instance], holders: Mapping[str, str]
+) -> Iterator[Finding]:
+    private = str(address.private_ip)
+    for one in founders:
+        if one.source_dest_check:
+            yield Finding(
+                Severity.ERROR,
+                f"[[address]] {private} cannot reach {one.instance_id}: its source/destination"
+                " check is on",
+                f"`aws ec2 modify-instance-attribute --instance-id {one.instance_id}"
+                " --no-source-dest-check`; EC2 is read again within seconds",
+            )
+    if NO_ROUTE in holders.get(private, ""):
+        yield Finding(
+            Severity.ERROR,
+            f"[[address]] {private} has no route of its own everywhere: {holders[private]}",
+            "the agent replaces a route and makes none: `aws ec2 create-route --route-table-id"
+            f" RTB --destination-cidr-block {private}/32 --instance-id ID` with any node's id",
+        )
 
 
 def _address(
@@ -153,6 +296,8 @@ def _address(
 def _address_ids(address: Address) -> tuple[str, ...]:
     """Return the ids of one address's resources: the guide's names and the address."""
     suffix = str(address.private_ip).replace(".", "-")
+    if address.kind is AddressKind.OVERLAY:
+        return (f"overlay-{suffix}",)
     names = ["privip", "vip"] + (["elastic"] if address.elastic_ip is not None else [])
     return tuple(f"{name}-{suffix}" for name in names)
 
@@ -177,21 +322,21 @@ def _groups(spec: Spec) -> set[str]:
 
 def _refused_address(address: Address, subnet: IPv4Network) -> list[Finding]:
     private, found = address.private_ip, []
-    if address.kind is AddressKind.OVERLAY:
+    if address.route_tables:
         found.append(
             Finding(
                 Severity.ERROR,
-                f"[[address]] {private} is of kind overlay, which this version cannot configure",
-                'use kind = "secondary-ip" with all nodes in one subnet, or create the'
-                " aws-vpc-move-ip resource with pcs once the cluster is formed",
+                f"[[address]] {private} has route_tables, which a secondary address never uses",
+                'set kind = "overlay" with an address outside the VPC, or remove route_tables',
             )
         )
-    elif private not in subnet:
+    if private not in subnet:
         found.append(
             Finding(
                 Severity.ERROR,
                 f"[[address]] {private} lies outside the nodes' subnet {subnet}",
-                f"choose a free address of {subnet}: EC2 gives an interface no others",
+                f"choose a free address of {subnet}: EC2 gives an interface no others; nodes in"
+                ' several subnets need kind = "overlay"',
             )
         )
     elif int(private) - int(subnet.network_address) < _RESERVED_LOW or (
@@ -202,6 +347,38 @@ def _refused_address(address: Address, subnet: IPv4Network) -> list[Finding]:
                 Severity.ERROR,
                 f"[[address]] {private} is one of the five that AWS keeps in {subnet}",
                 f"choose one from {subnet[_RESERVED_LOW]} to {subnet[-2]}",
+            )
+        )
+    return found
+
+
+def _refused_overlay(address: Address, blocks: Collection[IPv4Network]) -> list[Finding]:
+    private, found = address.private_ip, []
+    inside = [str(block) for block in blocks if private in block]
+    if inside:
+        found.append(
+            Finding(
+                Severity.ERROR,
+                f"[[address]] {private} is of kind overlay but lies inside the VPC's {inside[0]}:"
+                " the VPC's own route always wins",
+                'choose one outside every block of the VPC, or kind = "secondary-ip"',
+            )
+        )
+    if not address.route_tables:
+        found.append(
+            Finding(
+                Severity.ERROR,
+                f"[[address]] {private} is of kind overlay without route_tables",
+                'name the route tables of all subnets that use it: route_tables = ["rtb-..."],'
+                f" each with a route to {private}/32",
+            )
+        )
+    if address.elastic_ip is not None:
+        found.append(
+            Finding(
+                Severity.ERROR,
+                f"[[address]] {private} is of kind overlay, to which EC2 ties no elastic address",
+                "remove elastic_ip, or use a secondary address in one subnet",
             )
         )
     return found

@@ -14,16 +14,16 @@ from muster.api import (
     Preflight,
     ProofStatus,
     ResourceStatus,
+    RuleStatus,
     SelfStatus,
     Status,
 )
-from musterd import course
+from musterd import course, drill, fencing, proofs
 from musterd.knowledge import Knowledge
 from musterd.model import Member, Severity
 from musterd.peer_wire import Hello
 from musterd.preflight import Check, Outcome
 from musterd.settings import public
-from musterd.spec import AddressKind
 
 # Troubles of these actions are told as the phase's reason, not as findings beside it.
 _TOLD_AS_REASON = frozenset({"identity", "spec", "token", "store"})
@@ -52,6 +52,9 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         proofs=k.proofs,
         holds=k.holds,
         reaches=k.reaches,
+        real=dict(proofs.valid(k)),
+        real_for=k.real_for,
+        fence_me=drill.asks(k, now),
     )
 
 
@@ -188,6 +191,10 @@ def _fencing(k: Knowledge) -> FencingStatus:
         device=device,
         agent=agent,
         map={m.name: m.instance_id for m in decree.members},
+        rules=tuple(
+            RuleStatus(rule.name, rule.value, rule.why)
+            for rule in fencing.rules(k.settings.spec, len(decree.members))
+        ),
         proved=tuple(
             ProofStatus(names.get(peer, peer), how, rfc3339(at))
             for peer, (how, at) in sorted(_proofs(k).items())
@@ -198,11 +205,12 @@ def _fencing(k: Knowledge) -> FencingStatus:
 def _proofs(k: Knowledge) -> dict[str, tuple[str, float]]:
     """Return for each member the latest proof that somebody else can fence it."""
     latest: dict[str, tuple[str, float]] = {}
+    real = {peer: ("real", at) for peer, at in proofs.valid(k).items()}
     for told in (k.proofs, *(heard.hello.proofs for heard in k.heard.values())):
         for peer, (how, at) in told.items():
             if peer not in latest or latest[peer][1] < at:
                 latest[peer] = (how, at)
-    return latest
+    return latest | real
 
 
 def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
@@ -215,9 +223,12 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
         text = str(address.private_ip)
         pacemaker = course.floating_node(k, text)
         views = {"pacemaker": pacemaker, "kernel": _kernel_view(k, text)}
-        if address.kind is AddressKind.SECONDARY_IP and text in k.holders:
+        if text in k.holders:
             holder = k.holders[text]
             views["ec2"] = names.get(holder, holder)
+        public = str(address.elastic_ip or "")
+        if public in k.elastics:
+            views["elastic"] = names.get(k.elastics[public], k.elastics[public])
         found.append(
             AddressStatus(
                 private_ip=text,
@@ -260,6 +271,28 @@ def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
             FindingStatus(check.outcome, check.what, check.cure)
             for check in k.preflight
             if check.outcome in {Outcome.ERROR, Outcome.WARNING} and check.name != "musterd"
+        ]
+    if k.facts is not None:
+        found += [
+            FindingStatus(
+                Severity.ERROR,
+                f"fencing would go wrong: of the stonith device's map, {fault}",
+                "put pcmk_host_map right with `pcs stonith update`, then type `muster fence-test`"
+                " to prove fencing again",
+            )
+            for fault in k.facts.map_faults
+        ]
+    if k.formed:
+        found += [
+            FindingStatus(
+                Severity.WARNING,
+                f"of {address.private_ip} Pacemaker, EC2 and the kernel do not say the same: "
+                + ", ".join(f"{view} {who or 'nobody'}" for view, who in address.views.items()),
+                "it passes while the address moves; else type `pcs resource debug-monitor ID` on"
+                f" {address.node}, or move the group: `pcs resource move GROUP`",
+            )
+            for address in _addresses(k)
+            if address.node and not address.agrees and "ec2" in address.views
         ]
     if k.cluster is not None:
         found += [

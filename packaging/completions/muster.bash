@@ -5,7 +5,7 @@ _muster() {
     local verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='status wait join doctor events timeline metrics config image seal token --help --version'
+        words='status wait join doctor fence-test events timeline metrics config image seal token --help --version'
     else
         case $verb:$before in
             wait:--for) words='formed healthy' ;;
@@ -15,6 +15,7 @@ _muster() {
             join:--address) return ;;
             join:--elastic-ip) return ;;
             join:--timeout) return ;;
+            fence-test:--timeout) return ;;
             timeline:--svg) words='FILES' ;;
             image:--name) return ;;
             image:--distro) return ;;
@@ -48,6 +49,7 @@ _muster() {
             wait) words='--for --timeout --progress --quiet --help' ;;
             join) words='--cluster --size --address --elastic-ip --wait --timeout --help' ;;
             doctor) words='--json --all --help' ;;
+            fence-test) words='--all --timeout --help' ;;
             events) words='--follow --json --help' ;;
             timeline) words='--svg --help' ;;
             metrics) words='--help' ;;

@@ -68,6 +68,9 @@ class Door:
     async def preflight(self) -> Preflight:
         return Preflight((CheckStatus("ports", "error", "closed", "open it"),), 1.5)
 
+    async def fence_test(self, asked_by: str, node: str) -> Operation:
+        return Operation("0022", "fence-test", "running", asked_by, "2026-01-01T00:00:00Z", node)
+
     def operation(self, operation_id: str) -> Operation | None:
         known = Operation("0011", "join", "done", "uid 0", "2026-01-01T00:00:00Z")
         return known if operation_id == known.id else None
@@ -134,7 +137,7 @@ async def test_metrics_and_config_are_answered(sockets: Sockets) -> None:
 async def test_changes_do_not_exist_on_the_status_socket(sockets: Sockets) -> None:
     for route in ROUTES:
         if route.access is Access.ADMIN:
-            target = route.path.format(id="0011")
+            target = route.path.format(id="0011", node="ip-10-0-0-11")
             assert (await sockets.problem(sockets.status, route.method, target))["status"] == 404
     assert sockets.door.joins == []
 
@@ -332,3 +335,15 @@ def test_a_socket_has_its_mode_from_the_first_instant(
     finally:
         os.umask(before)
     assert seen == [mode]
+
+
+@pytest.mark.parametrize(("path", "node"), [("", ""), ("/ip-10-0-0-12", "ip-10-0-0-12")])
+async def test_a_fence_test_is_accepted_of_one_node_or_of_all(
+    sockets: Sockets, path: str, node: str
+) -> None:
+    target = f"/v1/fence-test{path}"
+    status, headers, text = await sockets.ask(sockets.admin, "POST", target, b"{}")
+    assert (status, headers["Location"]) == (202, "/v1/operations/0022")
+    assert json.loads(text)["detail"] == node
+    refused = await sockets.problem(sockets.admin, "POST", target, b'{"force": true}')
+    assert refused["status"] == 400

@@ -48,6 +48,9 @@ class Door:
     async def preflight(self) -> Preflight:
         return Preflight()
 
+    async def fence_test(self, asked_by: str, node: str) -> Operation:
+        return Operation("0022", "fence-test", "running", asked_by, "2026-01-01T00:00:00Z", node)
+
     def operation(self, operation_id: str) -> Operation | None:
         assert operation_id
         return None

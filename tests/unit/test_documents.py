@@ -63,6 +63,9 @@ def test_every_example_is_accepted(example: str, tmp_path: Path) -> None:
     assert loaded.spec.cluster.name == "web"
 
 
+AGENT = ("region", "filter", "power_timeout", "skip_os_shutdown")  # what it takes, newest release
+
+
 def test_the_defaults_are_those_of_the_code() -> None:
     whole = spec.Spec(spec.Cluster("web", 2))
     members = (Member("i-1", "a", "10.0.0.1"), Member("i-2", "b", "10.0.0.2"))
@@ -71,7 +74,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert f"| `token_ms` | `{whole.corosync.token_ms}` |" in words
     assert f'| `prove` | `"{whole.fencing.prove}"` |' in words
     told = dict(re.findall(r"^\| `(\w+)` \| `(\d+)`", words, re.MULTILINE))
-    for setting in fencing.device_options(whole, members, "eu-west-1"):
+    for setting in fencing.device_options(whole, members, "eu-west-1", AGENT):
         assert f"| `{setting.name}` |" in words or setting.name == "pcmk_host_map"
         if setting.value.isdigit():
             assert told[setting.name] == setting.value

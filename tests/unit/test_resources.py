@@ -1,15 +1,18 @@
 """Resources: an address is a group in the documented order; what cannot work is refused."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from muster_sim.samples import instances
 from musterd import resources
 from musterd.errors import MusterError
-from musterd.model import PcsCommand
+from musterd.model import Instance, PcsCommand
 from musterd.spec import Address, AddressKind, Cluster, Resource, Spec
 
 SUBNET = IPv4Network("10.0.0.0/20")
+VPC = (IPv4Network("10.0.0.0/16"), IPv4Network("172.31.0.0/24"))
 PRIVATE = IPv4Address("10.0.0.68")
 ELASTIC = IPv4Address("35.169.153.122")
 OLD: dict[str, frozenset[str]] = {
@@ -21,6 +24,17 @@ NEW = {agent: names | {"auth_type", "region"} for agent, names in OLD.items()}
 
 def spec(*address: Address, resource: tuple[Resource, ...] = ()) -> Spec:
     return Spec(Cluster("web", 3), address=address, resource=resource)
+
+
+def overlay(
+    ip: str = "192.168.10.10",
+    *,
+    tables: tuple[str, ...] = ("rtb-1", "rtb-2"),
+    elastic_ip: IPv4Address | None = None,
+) -> Address:
+    return Address(
+        IPv4Address(ip), kind=AddressKind.OVERLAY, route_tables=tables, elastic_ip=elastic_ip
+    )
 
 
 def plan(wanted: Spec, parameters: dict[str, frozenset[str]] = OLD) -> tuple[PcsCommand, ...]:
@@ -118,11 +132,16 @@ def test_the_wanted_ids_are_those_the_plan_creates() -> None:
         (Address(IPv4Address("10.0.16.1")), "outside the nodes' subnet 10.0.0.0/20"),
         (Address(IPv4Address("10.0.0.3")), "one of the five"),
         (Address(IPv4Address("10.0.15.255")), "one of the five"),
-        (Address(IPv4Address("192.168.0.1"), kind=AddressKind.OVERLAY), "kind overlay"),
+        (Address(PRIVATE, route_tables=("rtb-1",)), "has route_tables"),
+        (overlay("192.168.0.1", tables=()), "without route_tables"),
+        (overlay("10.0.0.77"), "inside the VPC's 10.0.0.0/20"),
+        (overlay("10.0.99.1"), "inside the VPC's 10.0.0.0/16"),
+        (overlay("172.31.0.1"), "inside the VPC's 172.31.0.0/24"),
+        (overlay("192.168.0.1", elastic_ip=ELASTIC), "no elastic address"),
     ],
 )
 def test_addresses_that_cannot_float_are_refused(address: Address, told: str) -> None:
-    [finding] = resources.refusals(spec(address), SUBNET)
+    [finding] = resources.refusals(spec(address), SUBNET, VPC)
     assert told in finding.what
     assert finding.cure
 
@@ -159,3 +178,78 @@ def test_a_name_is_wanted_once_in_the_cib(resource: Resource) -> None:
 def test_what_pcs_must_not_be_given_is_refused(resource: Resource, told: str) -> None:
     [finding] = resources.refusals(spec(resource=(resource,)), SUBNET)
     assert told in finding.what
+
+
+def test_an_overlay_address_is_one_resource_that_leads_every_route_table() -> None:
+    wanted = spec(overlay())
+    [command] = resources.plan(wanted, "eu-west-1", SUBNET, {}, OLD, "ens5")
+    assert command.argv[:4] == (
+        *("resource", "create", "overlay-192-168-10-10"),
+        "ocf:heartbeat:aws-vpc-move-ip",
+    )
+    assert {"ip=192.168.10.10", "routing_table=rtb-1,rtb-2", "interface=ens5"} <= set(command.argv)
+    assert resources.address_ids(wanted) == {"192.168.10.10": "overlay-192-168-10-10"}
+    assert resources.refusals(wanted, SUBNET, VPC) == ()
+
+
+def test_agents_are_those_that_the_addresses_need() -> None:
+    assert resources.agents(spec()) == frozenset()
+    assert resources.agents(spec(Address(PRIVATE))) == {"awsvip"}
+    assert resources.agents(spec(overlay(), Address(PRIVATE, elastic_ip=ELASTIC))) == {
+        *("awsvip", "awseip", "aws-vpc-move-ip"),
+    }
+
+
+def test_route_tables_that_agree_are_told_in_one_word() -> None:
+    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": "i-1"}) == "i-1"
+    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": "i-2"}) == "rtb-1: i-1, rtb-2: i-2"
+    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": ""}) == "rtb-1: i-1, rtb-2: no route"
+    assert "no route" in resources.routed_to({"rtb-1": ""})
+
+
+FOUNDERS = tuple(replace(one, source_dest_check=False) for one in instances()[:3])
+
+HINDERED: dict[
+    str, tuple[Address, tuple[Instance, ...], dict[str, str], dict[str, str], str, str]
+] = {
+    "several subnets": (
+        *(Address(PRIVATE), (replace(FOUNDERS[0], subnet_id="s-2"), *FOUNDERS[1:]), {}, {}),
+        *("can only be in one subnet", "overlay"),
+    ),
+    "used by a stranger": (
+        *(Address(PRIVATE), FOUNDERS, {"10.0.0.68": "i-stranger"}, {}),
+        *("already in use by i-stranger", "describe-network-interfaces"),
+    ),
+    "a founder's own": (
+        *(Address(IPv4Address("10.0.0.11")), FOUNDERS, {}, {}),
+        *(f"already in use by {FOUNDERS[0].instance_id}", "free address"),
+    ),
+    "elastic elsewhere": (
+        *(Address(PRIVATE, elastic_ip=ELASTIC), FOUNDERS, {}, {str(ELASTIC): "i-stranger"}),
+        *("already leads to i-stranger", "disassociate-address"),
+    ),
+    "check is on": (
+        *(overlay(), (replace(FOUNDERS[0], source_dest_check=True), *FOUNDERS[1:]), {}, {}),
+        *(f"cannot reach {FOUNDERS[0].instance_id}", "--no-source-dest-check"),
+    ),
+    "no route": (
+        *(overlay(), FOUNDERS, {"192.168.10.10": "rtb-1: i-1, rtb-2: no route"}, {}),
+        *("rtb-2: no route", "create-route"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HINDERED)
+def test_what_ec2_makes_impossible_is_said_with_the_command_that_cures_it(case: str) -> None:
+    address, founders, holders, elastics, what, cure = HINDERED[case]
+    [finding] = resources.hindrances(spec(address), founders, holders, elastics)
+    assert what in finding.what
+    assert cure in finding.cure
+
+
+def test_addresses_that_founders_hold_already_are_no_hindrance() -> None:
+    own = FOUNDERS[1].instance_id
+    wanted = spec(overlay(), Address(PRIVATE, elastic_ip=ELASTIC))
+    holders = {"10.0.0.68": own, "192.168.10.10": own}
+    assert resources.hindrances(wanted, FOUNDERS, holders, {str(ELASTIC): own}) == ()
+    assert resources.hindrances(wanted, FOUNDERS, {}, {}) == ()

@@ -112,6 +112,18 @@ def test_an_address_agrees_only_when_pacemaker_ec2_and_the_kernel_say_the_same(
     assert address.views["ec2"] == "ip-10-0-0-11"
 
 
+def test_views_that_differ_are_a_finding_that_names_each(known: Knowledge) -> None:
+    known.cluster, known.formed = cluster("ip-10-0-0-12"), True
+    known.heard[PEER] = Heard(peer_hello(known, holds=()), NOW)
+    known.holders = {"10.0.0.100": OWN}
+    told = [each.what for each in status_of(known, NOW, WALL).findings]
+    assert any("pacemaker ip-10-0-0-12, kernel nobody, ec2 ip-10-0-0-11" in what for what in told)
+    known.heard[PEER] = Heard(peer_hello(known, holds=("10.0.0.100",)), NOW)
+    known.holders = {"10.0.0.100": PEER}
+    told = [each.what for each in status_of(known, NOW, WALL).findings]
+    assert not any("do not say the same" in what for what in told)
+
+
 def test_an_address_in_two_kernels_names_both(known: Knowledge) -> None:
     known.cluster = cluster("ip-10-0-0-12")
     known.holds = ("10.0.0.100",)

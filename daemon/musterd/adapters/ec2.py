@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         InstanceNetworkInterfaceTypeDef,
         InstanceTypeDef,
         IpPermissionOutputTypeDef,
+        NetworkInterfaceTypeDef,
     )
 
 _PAGE = 200
@@ -120,6 +121,8 @@ class Ec2:
     async def holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
         """Return private address -> instance id, for those addresses that an interface has.
 
+        An interface at no instance is told by its own id.
+
         Raises:
             CloudError: no answer.
         """
@@ -142,15 +145,62 @@ class Ec2:
                 )
             )
             return {
-                entry["PrivateIpAddress"]: interface["Attachment"]["InstanceId"]
+                entry["PrivateIpAddress"]: _holder(interface)
                 for page in pages
                 for interface in page["NetworkInterfaces"]
-                if "InstanceId" in interface.get("Attachment", {})
                 for entry in interface.get("PrivateIpAddresses", [])
                 if entry.get("PrivateIpAddress") in addresses
             }
 
         return await self._aws.run(describe, "ec2:DescribeNetworkInterfaces")
+
+    async def elastic_holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
+        """Return elastic address -> instance or interface it leads to, for those that lead.
+
+        Raises:
+            CloudError: no answer.
+        """
+        if not addresses:
+            return {}
+
+        def describe() -> dict[str, str]:
+            answer = self._client().describe_addresses(
+                Filters=[{"Name": "public-ip", "Values": list(addresses)}]
+            )
+            return {
+                each["PublicIp"]: each.get("InstanceId", "") or each["NetworkInterfaceId"]
+                for each in answer["Addresses"]
+                if each.get("InstanceId") or each.get("NetworkInterfaceId")
+            }
+
+        return await self._aws.run(describe, "ec2:DescribeAddresses")
+
+    async def routed(
+        self, tables: tuple[str, ...], addresses: tuple[str, ...]
+    ) -> Mapping[tuple[str, str], str]:
+        """Return (route table, address) -> instance or gateway that its /32 route leads to.
+
+        Raises:
+            CloudError: no answer, or one of the tables does not exist.
+        """
+        if not tables:
+            return {}
+        blocks = {f"{address}/32": address for address in addresses}
+
+        def describe() -> dict[tuple[str, str], str]:
+            answer = self._client().describe_route_tables(RouteTableIds=list(tables))
+            return {
+                (table["RouteTableId"], blocks[route["DestinationCidrBlock"]]): (
+                    route.get("InstanceId")
+                    or route.get("NetworkInterfaceId")
+                    or route.get("GatewayId", "?")
+                )
+                for table in answer["RouteTables"]
+                for route in table.get("Routes", [])
+                if route.get("DestinationCidrBlock") in blocks
+            }
+
+        return await self._aws.run(describe, "ec2:DescribeRouteTables")
 
     async def may_fence(self, instance_id: str) -> None:
         """Prove by DryRun that this node may stop and start the instance.
@@ -190,6 +240,11 @@ class Ec2:
         if self._kept is None:
             self._kept = self._aws.ec2()
         return self._kept
+
+
+def _holder(interface: "NetworkInterfaceTypeDef") -> str:
+    attached = interface.get("Attachment", {}).get("InstanceId", "")
+    return attached or interface.get("NetworkInterfaceId", "?")
 
 
 def _attempt(client: "EC2Client", action: str, about: str, instance_id: str) -> None:

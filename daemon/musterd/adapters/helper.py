@@ -24,6 +24,7 @@ TIMEOUTS: Mapping[Verb, float] = {
     Verb.BUILD: 240.0,
     Verb.CONFIGURE: 240.0,
     Verb.PROBE_FENCING: 240.0,  # one agent after another, each with a time-out of its own
+    Verb.FENCE: 590.0,  # EC2 can take minutes to stop a hung system
 }
 # systemd resets a connection too many, and counts one until its process is gone.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before asking again after a reset

@@ -125,20 +125,46 @@ async def _openapi(_door: ControlDoor, request: web.Request) -> web.StreamRespon
 
 
 async def _join(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    refused = await _values(
+        request,
+        "a join takes no values",
+        "what to join is the spec's to say",
+        "`muster join --cluster NAME --size N` writes the spec first",
+    )
+    if refused is not None:
+        return refused
+    return _accepted(await door.join(f"uid {caller_of(request).uid}"))
+
+
+async def _fence_test(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    refused = await _values(
+        request,
+        "a fence test takes no values",
+        "the path names the node",
+        "POST /v1/fence-test/NODE, or /v1/fence-test for all",
+    )
+    if refused is not None:
+        return refused
+    node = request.match_info.get("node", "")
+    return _accepted(await door.fence_test(f"uid {caller_of(request).uid}", node))
+
+
+async def _values(
+    request: web.Request, title: str, detail: str, remedy: str
+) -> web.StreamResponse | None:
+    """Return the problem with a body that says anything, None when it is empty."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    if body.strip() not in (b"", b"{}"):
-        return problem(
-            400,
-            "a join takes no values",
-            detail="what to join is the spec's to say",
-            kind="request",
-            remedy="`muster join --cluster NAME --size N` writes the spec first",
-        )
-    operation = await door.join(f"uid {caller_of(request).uid}")
+    if body.strip() in (b"", b"{}"):
+        return None
+    return problem(400, title, detail=detail, kind="request", remedy=remedy)
+
+
+def _accepted(operation: Operation) -> web.StreamResponse:
+    """Answer that a change has begun, and where to see how far it is."""
     headers = {"Location": f"/v1/operations/{operation.id}"}
     return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
 
@@ -179,6 +205,24 @@ ROUTES: tuple[Route, ...] = (
             Query("since", "number", "only what is later than that: seconds from the start"),
             Query("follow", "integer", "1: stay, and get each new event as it happens", (0, 1)),
         ),
+    ),
+    Route(
+        "POST",
+        "/v1/fence-test",
+        Access.ADMIN,
+        _fence_test,
+        "Fence every member for real, one after another",
+        Operation,
+        202,
+    ),
+    Route(
+        "POST",
+        "/v1/fence-test/{node}",
+        Access.ADMIN,
+        _fence_test,
+        "Fence one member (name or instance id) for real",
+        Operation,
+        202,
     ),
     Route(
         "POST", "/v1/join", Access.ADMIN, _join, "Join the cluster the spec names", Operation, 202

@@ -42,6 +42,17 @@ class ControlDoor(Protocol):
         Takes some seconds, never more than `muster.contract.PREFLIGHT_SECONDS`; never raises.
         """
 
+    async def fence_test(self, asked_by: str, node: str) -> Operation:
+        """Begin to fence a member for real, or all of them one after another.
+
+        Args:
+            asked_by: who asked, for the record: "uid 0".
+            node: a member's name or instance id, "" for every one.
+
+        Raises:
+            MusterError: it cannot be begun; the error says why and what to do.
+        """
+
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is; None when there never was one of that id."""
 

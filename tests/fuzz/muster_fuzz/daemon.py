@@ -135,6 +135,7 @@ class Surroundings:
             "vpc_id": "vpc-1",
             "subnet_id": "subnet-1",
             "subnet_cidr": "127.0.0.0/24",
+            "vpc_cidrs": "127.0.0.0/16",
         }
         return {key: told[key] for key in paths}
 
@@ -153,6 +154,14 @@ class Surroundings:
         raise AssertionError(elastic_ip)
 
     async def holders(self, _addresses: tuple[str, ...]) -> Mapping[str, str]:
+        return {}
+
+    async def elastic_holders(self, _addresses: tuple[str, ...]) -> Mapping[str, str]:
+        return {}
+
+    async def routed(
+        self, _tables: tuple[str, ...], _addresses: tuple[str, ...]
+    ) -> Mapping[tuple[str, str], str]:
         return {}
 
     async def may_fence(self, _instance_id: str) -> None:

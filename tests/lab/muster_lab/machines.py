@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 import structlog
 
@@ -129,6 +129,10 @@ class Hypervisor:
         """See `ports.Machines`."""
         self._allowed.add(instance_id)
         await self._network.set_addresses(instance_id, addresses)
+
+    async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
+        """See `ports.Machines`."""
+        await self._network.set_routes(routes)
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         """See `ports.Machines`."""

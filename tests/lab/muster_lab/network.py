@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from muster_lab.commands import run
 from muster_lab.firewall import Partition, VpcState, edge_rules, vpc_rules
@@ -35,6 +35,7 @@ class Network:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._vpc = VpcState({BASTION_PORT: frozenset({BASTION_ADDRESS})})
+        self._routes: dict[IPv4Network, IPv4Address] = {}
         self._rules = asyncio.Lock()
 
     async def set_up(self) -> None:
@@ -117,6 +118,16 @@ class Network:
     def partitions(self) -> tuple[Partition, ...]:
         """The partitions in force."""
         return self._vpc.partitions
+
+    async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
+        """Have the router send exactly these blocks to these private addresses."""
+        async with self._rules:
+            for block in self._routes.keys() - routes.keys():
+                await self._ip("aws", f"route delete {block} dev vpc")
+            for block, address in routes.items():
+                if self._routes.get(block) != address:
+                    await self._ip("aws", f"route replace {block} via {address} dev vpc")
+            self._routes = dict(routes)
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         """Translate exactly these public addresses at the edge, from the next connection on."""

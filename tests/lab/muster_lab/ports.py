@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 
@@ -77,6 +77,9 @@ class Machines(Protocol):
 
     async def set_addresses(self, instance_id: str, addresses: frozenset[IPv4Address]) -> None:
         """Let exactly these source and target addresses pass on the instance's port."""
+
+    async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
+        """Have the VPC's router send exactly these blocks to these private addresses."""
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         """Translate exactly these public addresses to these private ones at the VPC's edge."""

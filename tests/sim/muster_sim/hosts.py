@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from musterd.errors import HelperError
-from musterd.helper_wire import Done, LayParams, Params, ProbeResult, SurveyParams, TrustParams
+from musterd.helper_wire import (
+    Done,
+    FenceParams,
+    LayParams,
+    Params,
+    ProbeResult,
+    SurveyParams,
+    TrustParams,
+)
 from musterd.model import (
     ClusterResource,
     ClusterState,
@@ -23,6 +31,7 @@ DURATION = {
     Verb.BUILD: 4.0,
     Verb.CONFIGURE: 0.8,
     Verb.TRUST: 1.5,
+    Verb.FENCE: 6.0,
 }
 MEMBERSHIP = 3.0  # seconds from corosync's start until others see it
 ELECTION = 2.0  # seconds from quorum until a DC
@@ -56,6 +65,8 @@ class Host:
     started_at: float | None = None  # when corosync started, None while it does not run
     starts: asyncio.Event = field(default_factory=asyncio.Event)
     verbs: list[str] = field(default_factory=list)
+    boots: int = 1  # how often it has been booted
+    fence: Callable[[str], None] = lambda _id: None  # power-cycles another instance
     began: Callable[[str], None] = lambda _verb: None
     reach: Callable[[str], None] = lambda _point: None  # called at VERB:before, :middle, :after
     at_work: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -90,6 +101,7 @@ class Host:
             enabled=self.disk.enabled,
             running=self.started_at is not None,
             built=self.disk.built,
+            boot_id=f"{self.instance_id}-{self.boots}",
         )
 
     async def change(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> Done:
@@ -157,6 +169,8 @@ class Host:
             self.disk.built = True
         elif verb is Verb.CONFIGURE:
             self.cluster.configure(self)
+        elif verb is Verb.FENCE and isinstance(params, FenceParams):
+            self.fence(params.target)
         elif verb is Verb.TRUST and isinstance(params, TrustParams):
             self.disk.trusted = True
 

@@ -28,6 +28,9 @@ LARGEST = 16  # founders a spec may ask for; simulated spaces may have more
 TOKEN = "mst1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8_Yw3NKW"
 
 
+BOOT = 10.0  # seconds from a fence until the daemon runs again
+
+
 @dataclass
 class Faults:
     """What goes wrong in the network; probabilities and sets that tests change as they go."""
@@ -64,6 +67,8 @@ class SimNode:
         self.host = Host(self.instance_id, f"ip-10-0-0-{10 + number}", region.cluster, self.chance)
         region.cluster.hosts.append(self.host)
         self.host.began = lambda verb: region.moment(verb, self)
+        self.host.fence = region.fence
+        self.launched = created
         self.record: Record | None = None
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
@@ -110,6 +115,7 @@ class SimNode:
             "vpc_id": "vpc-1",
             "subnet_id": "subnet-1",
             "subnet_cidr": "10.0.0.0/24",
+            "vpc_cidrs": "10.0.0.0/16",
         }
         return {key: told[key] for key in paths}
 
@@ -136,6 +142,14 @@ class SimNode:
 
     async def holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
         return dict.fromkeys(addresses, "")
+
+    async def elastic_holders(self, addresses: tuple[str, ...]) -> Mapping[str, str]:
+        return dict.fromkeys(addresses, "")
+
+    async def routed(
+        self, tables: tuple[str, ...], addresses: tuple[str, ...]
+    ) -> Mapping[tuple[str, str], str]:
+        return {(table, address): self.instance_id for table in tables for address in addresses}
 
     async def may_fence(self, instance_id: str) -> None:
         assert instance_id != self.instance_id
@@ -257,6 +271,7 @@ class SimNode:
             "eu-west-1a",
             "subnet-1",
             "vpc-1",
+            started=self.launched,
             profile="arn:aws:iam::123456789012:instance-profile/muster",
         )
 
@@ -362,6 +377,8 @@ class SimRegion:
         self.recall: Callable[[Durable], Durable] = lambda durable: durable
         self.ec2 = Ec2(self.now, self.chance)
         self.nodes: list[SimNode] = []
+        # When who was fenced, and whose daemons ran then.
+        self.fences: list[tuple[float, str, tuple[str, ...]]] = []
         self._at: dict[str, SimNode] = {}  # by address
         for at in created or [1000.0 + n for n in range(size)]:
             self.launch(at)
@@ -443,6 +460,22 @@ class SimRegion:
             _, stuck = await asyncio.wait(self.ended, timeout=5.0)
             assert not stuck, f"{len(stuck)} daemons do not end when cancelled"
         await asyncio.sleep(0.01)  # until what they had begun has ended too
+
+    def fence(self, instance_id: str) -> None:
+        """EC2 stops an instance and starts it; its daemon is back a boot later."""
+        node = next(each for each in self.nodes if each.instance_id == instance_id)
+        now = asyncio.get_running_loop().time()
+        self.fences.append((now, instance_id, tuple(n.host.name for n in self.nodes if n.engine)))
+        node.crash()
+        node.launched = 1_000_000.0 + now
+        node.becomes()
+        node.host.boots += 1
+        self.ended.append(asyncio.create_task(self._boot_later(node)))
+
+    async def _boot_later(self, node: SimNode) -> None:
+        await asyncio.sleep(BOOT)
+        if node.engine is None:
+            node.boot()
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Let virtual time pass until the condition holds; False when it never did."""

@@ -47,6 +47,12 @@ EMPTY_CIB = """<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch
 METADATA = """<?xml version="1.0"?>
 <resource-agent name="awsvip"><parameters>{parameters}</parameters></resource-agent>
 """
+FENCE_METADATA = """<?xml version="1.0" ?>
+<resource-agent name="fence_aws"><parameters>
+  <parameter name="region" required="0"/><parameter name="filter" required="0"/>
+  <parameter name="power_timeout" required="0"/><parameter name="plug" required="0"/>
+</parameters><actions><action name="reboot"/><action name="status"/></actions></resource-agent>
+"""
 FIB_TRIE = """Local:
   +-- 0.0.0.0/0 3 0 5
            |-- 10.0.0.11
@@ -151,6 +157,8 @@ class FakeNode:
         self.calls.append(tuple(argv))
         self.stdins.append(stdin)
         program = Path(argv[0]).name
+        if stdin == b"action=metadata\n":
+            return Ran(0, FENCE_METADATA, "")
         if program in self.answers:
             return self.answers[program]
         played = getattr(self, f"_{program}")(list(argv[1:]), stdin)
@@ -190,6 +198,9 @@ class FakeNode:
 
     def _crm_verify(self, words: list[str], _: bytes) -> None:
         assert Path(words[-1]).read_text().startswith("<cib")
+
+    def _stonith_admin(self, words: list[str], _: bytes) -> None:
+        assert words[:2] == ["--reboot", MEMBERS[1].name]
 
     def _corosync(self, *_: object) -> str:
         return "Corosync Cluster Engine, version '3.1.7'\nCopyright (c) 2006-2021 Red Hat, Inc.\n"

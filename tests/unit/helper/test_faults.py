@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_node import EMPTY_CIB, IDENTITY, LAY, STUB, FakeNode
+from fake_node import EMPTY_CIB, IDENTITY, LAY, MEMBERS, STUB, FakeNode
 
 from muster_helper.children import Ran
 from muster_helper.faults import FOLDER, POINTS, armed
 from muster_helper.paths import Paths
 from muster_helper.verbs import Request
 from musterd.helper_wire import (
+    FenceParams,
     PrepareParams,
     ProbeParams,
     StartParams,
@@ -60,6 +61,7 @@ def _founding(node: FakeNode) -> list[tuple[Verb, Any]]:
         (Verb.CONFIGURE, node.configure_params()),
         (Verb.TRUST, TrustParams(IDENTITY, "t" * 128)),
         (Verb.PROBE_FENCING, ProbeParams(IDENTITY, Tags(), "eu-west-1")),
+        (Verb.FENCE, FenceParams(IDENTITY, MEMBERS[1].instance_id)),
     ]
 
 

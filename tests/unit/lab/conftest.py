@@ -37,6 +37,7 @@ class RecordingMachines:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     addresses: dict[str, frozenset[IPv4Address]] = field(default_factory=dict)
     elastic: dict[IPv4Address, IPv4Address] = field(default_factory=dict)
+    routes: dict[IPv4Network, IPv4Address] = field(default_factory=dict)
     booted: dict[str, Machine] = field(default_factory=dict)
     refuse: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,6 +72,9 @@ class RecordingMachines:
 
     async def set_addresses(self, instance_id: str, addresses: frozenset[IPv4Address]) -> None:
         self.addresses[instance_id] = addresses
+
+    async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
+        self.routes = dict(routes)
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         self.elastic = dict(associations)

@@ -1,13 +1,14 @@
 """What else an account has: subnets, routes, attributes, tags, volumes."""
 
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Network
 
 import pytest
 from botocore.exceptions import ClientError
 
 from muster_lab.region import Region
 
-from .conftest import Aws
+from .conftest import Aws, RecordingMachines
 
 Running = Callable[..., Awaitable[list[str]]]
 
@@ -171,3 +172,23 @@ async def test_volumes_that_ec2_refuses(aws: Aws, running: Running) -> None:
             "attach_volume", VolumeId=away["VolumeId"], InstanceId=instance_id, Device="/dev/sdf"
         )
     assert refusal(refused) == "InvalidVolume.ZoneMismatch"
+
+
+async def test_the_router_follows_the_table_and_ports_follow_the_check(
+    aws: Aws, region: Region, machines: RecordingMachines, running: Running
+) -> None:
+    first, second = await running(2)
+    primaries = {one: machines.booted[one].address for one in (first, second)}
+    table = region.estate.route_table.route_table_id
+    route = {"RouteTableId": table, "DestinationCidrBlock": OVERLAY}
+    overlay = IPv4Network(OVERLAY)
+    await aws.ec2("create_route", **route, InstanceId=first)
+    assert machines.routes == {overlay: primaries[first]}
+    assert machines.addresses[first] == {primaries[first]}  # checked: nothing else passes
+    await aws.ec2("modify_instance_attribute", InstanceId=first, SourceDestCheck={"Value": False})
+    assert machines.addresses[first] == {primaries[first], overlay.network_address}
+    await aws.ec2("replace_route", **route, InstanceId=second)
+    assert machines.routes == {overlay: primaries[second]}
+    assert machines.addresses[first] == {primaries[first]}
+    await aws.ec2("delete_route", **route)
+    assert machines.routes == {}

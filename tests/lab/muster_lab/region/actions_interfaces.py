@@ -78,6 +78,7 @@ async def modify_network_interface_attribute(request: Request) -> Answer:
         raise AwsError("UnsupportedOperation", "Only SourceDestCheck can be changed in the lab")
     interface.source_dest_check = request.params["SourceDestCheck"]["Value"]
     request.estate.changed()
+    await request.lifecycle.apply_routes()
     return {}
 
 
@@ -130,6 +131,7 @@ async def modify_instance_attribute(request: Request) -> Answer:
     else:
         raise AwsError("UnsupportedOperation", "The lab's region cannot change this attribute")
     request.estate.changed()
+    await request.lifecycle.apply_routes()
     return {}
 
 

@@ -113,6 +113,7 @@ async def create_route(request: Request) -> Answer:
         raise AwsError("RouteAlreadyExists", f"The route identified by {block} already exists.")
     table.routes.append(Route(block, **_route_target(request.estate, request.params)))
     request.estate.changed()
+    await request.lifecycle.apply_routes()
     return {"Return": True}
 
 
@@ -124,6 +125,7 @@ async def replace_route(request: Request) -> Answer:
     route.interface_id = target.get("interface_id")
     route.gateway_id = target.get("gateway_id")
     request.estate.changed()
+    await request.lifecycle.apply_routes()
     return {}
 
 
@@ -135,6 +137,7 @@ async def delete_route(request: Request) -> Answer:
         raise AwsError("InvalidParameterValue", f"cannot remove local route {block}")
     table.routes.remove(route)
     request.estate.changed()
+    await request.lifecycle.apply_routes()
     return {}
 
 

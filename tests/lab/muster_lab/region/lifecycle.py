@@ -154,10 +154,38 @@ class Lifecycle:
     async def apply_addresses(self, instance: Instance) -> None:
         """Tell the hypervisor which addresses the instance's port lets through now."""
         async with self._ports:
-            if instance.interface is not None:
-                await self._machines.set_addresses(
-                    instance.instance_id, frozenset(instance.interface.addresses)
-                )
+            await self._pass(instance)
+
+    async def apply_routes(self) -> None:
+        """Tell the hypervisor where the VPC routes to, and what ports let through for it."""
+        async with self._ports:
+            hops = {}
+            for route in self._estate.route_table.routes:
+                for _, interface in self._estate.interfaces():
+                    if interface.interface_id == route.interface_id:
+                        hops[route.destination] = interface.primary
+            await self._machines.set_routes(hops)
+            for instance in self._estate.instances.values():
+                await self._pass(instance)
+
+    async def _pass(self, instance: Instance) -> None:
+        """Let through the interface's own addresses and, unchecked, those routed to it.
+
+        The source/destination check is what keeps others out (VPC user guide, NAT instances).
+        """
+        interface = instance.interface
+        if interface is None:
+            return
+        routed = [
+            route.destination.network_address
+            for route in self._estate.route_table.routes
+            if route.interface_id == interface.interface_id
+            and not interface.source_dest_check
+            and route.destination.prefixlen == 32
+        ]
+        await self._machines.set_addresses(
+            instance.instance_id, frozenset([*interface.addresses, *routed])
+        )
 
     async def apply_elastic(self) -> None:
         """Tell the hypervisor which public address stands for which private one now."""

@@ -1,0 +1,171 @@
+"""`muster doctor` on real nodes: what is well, and what is made not well, one thing at a time.
+
+Two nodes whose specs differ, so that they wait for each other for ever and everything is still as
+before a founding.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from muster_lab.client import Lab
+from muster_lab.views import Node
+from observe import own_lab, said, spec_as_user_data, until
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+LISTENING = "until ss -Hltn 'sport = :2224' | grep -q .; do sleep 0.2; done"
+
+Checks = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The two nodes; checks are asked for on `here`."""
+
+    lab: Lab
+    here: Node
+    there: Node
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Waiting]:
+    """Two founders that do not agree on the token time."""
+    with own_lab("doctor") as lab:
+        nodes = []
+        for token in (10_000, 11_000):
+            spec = f'[cluster]\nname = "web"\nsize = 2\n[corosync]\ntoken_ms = {token}\n'
+            tag = {"muster:cluster": "web"}
+            nodes += lab.launch(1, tags=tag, user_data=spec_as_user_data(spec))
+        for node in nodes:
+            until(lab, node.instance_id, lambda now: "differs" in now["reason"], 120.0)
+            lab.run(node.instance_id, "sh", "-c", LISTENING)
+        yield Waiting(lab, *nodes)
+
+
+def doctor(two: Waiting, code: int) -> Checks:
+    """What `muster doctor` finds; its exit code must be as said."""
+    done = two.lab.run(two.here.instance_id, "muster", "doctor", "--json", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    assert document["seconds"] < 20.0
+    found: Checks = document["checks"]
+    return found
+
+
+def told(checks: Checks, name: str, outcome: str) -> list[str]:
+    return [
+        check["what"] for check in checks if (check["check"], check["outcome"]) == (name, outcome)
+    ]
+
+
+def test_where_nothing_is_wrong_each_check_says_so(two: Waiting) -> None:
+    checks = doctor(two, 0)
+    assert [check for check in checks if check["outcome"] == "error"] == []
+    here, there = two.here.hostname, two.there.hostname
+    for port in ("TCP 2224", "TCP 7224", "UDP 5405"):
+        assert f"{here} reaches {port} of {there}" in told(checks, "ports", "ok")
+        assert f"{there} reaches {port} of {here}" in told(checks, "ports", "ok")
+    for name in ("endpoints", "permissions", "profile", "security-groups", "clock", "versions"):
+        assert told(checks, name, "ok"), name
+
+
+def test_people_read_it_too(two: Waiting) -> None:
+    told = said(two.lab, two.here.instance_id, "muster", "doctor", "--all")
+    assert f"reaches UDP 5405 of {two.there.hostname}" in told
+    assert "checks in" in told
+
+
+SHUT = {
+    "UDP in": ("udp dport 5405 drop", "UDP 5405 from {there} to {here} is not let through"),
+    "pcsd in": ("tcp dport 2224 drop", "TCP 2224 from {there} to {here} is not let through"),
+}
+
+
+@pytest.mark.parametrize("case", SHUT)
+def test_a_port_that_is_shut_in_one_direction_is_named(two: Waiting, case: str) -> None:
+    rule, words = SHUT[case]
+    lab, node = two.lab, two.here.instance_id
+    lab.run(node, "nft", "add table ip shut")
+    lab.run(node, "nft", "add chain ip shut in { type filter hook input priority 0 ; }")
+    lab.run(node, "nft", f"add rule ip shut in ip saddr {two.there.address} {rule}")
+    checks = doctor(two, 4)
+    lab.run(node, "nft", "delete table ip shut")
+    wanted = words.format(here=two.here.hostname, there=two.there.hostname)
+    errors = told(checks, "ports", "error")
+    assert len(errors) == 1
+    assert errors[0].startswith(wanted)
+
+
+def test_a_service_that_does_not_listen_is_told_from_a_port_that_is_shut(two: Waiting) -> None:
+    lab, node = two.lab, two.there.instance_id
+    lab.run(node, "systemctl", "kill", "--signal=KILL", "pcsd", "pcsd-ruby")
+    lab.run(node, "systemctl", "stop", "--no-block", "pcsd", "pcsd-ruby")
+    checks = doctor(two, 4)
+    lab.run(node, "systemctl", "start", "pcsd")
+    [error] = told(checks, "ports", "error")
+    assert error == f"pcsd does not listen on TCP 2224 of {two.there.hostname}"
+
+
+FAULTS: dict[str, tuple[dict[str, object], str, str, str]] = {
+    "StopInstances": (
+        {"action": "StopInstances", "code": "UnauthorizedOperation", "status": 403},
+        *("permissions", "error", "ec2:StopInstances of"),
+    ),
+    "EC2 hangs": (
+        {"action": "Describe*", "hang": True},
+        *("endpoints", "error", "ec2:DescribeInstances"),
+    ),
+    "groups unread": (
+        {"action": "DescribeSecurityGroups", "code": "UnauthorizedOperation", "status": 403},
+        *("security-groups", "unproven", "ec2:DescribeSecurityGroups"),
+    ),
+    "secrets": (
+        {
+            "action": "GetSecretValue",
+            "service": "secretsmanager",
+            "code": "AccessDeniedException",
+            "status": 400,
+        },
+        *("endpoints", "error", "secretsmanager:GetSecretValue"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_what_ec2_refuses_is_named_and_nothing_hangs(two: Waiting, case: str) -> None:
+    fault, name, outcome, words = FAULTS[case]
+    two.lab.fault(caller=two.here.instance_id, **fault)  # type: ignore[arg-type]
+    checks = doctor(two, 4 if outcome == "error" else 0)
+    two.lab.clear_faults()
+    assert any(words in what for what in told(checks, name, outcome)), checks
+
+
+def test_metadata_that_travels_far_is_a_warning(two: Waiting) -> None:
+    lab, node = two.lab, two.there.instance_id
+    change = ["ec2", "modify-instance-metadata-options", "--instance-id", node]
+    lab.aws(*change, "--http-put-response-hop-limit", "64", "--http-tokens", "optional")
+    warned = told(doctor(two, 0), "metadata", "warning")
+    lab.aws(*change, "--http-put-response-hop-limit", "2", "--http-tokens", "required")
+    assert [node in what for what in warned] == [True, True]
+
+
+def test_a_silent_peer_hides_nothing_else(two: Waiting) -> None:
+    two.lab.partition(two.there.instance_id, cut="peers")
+    checks = doctor(two, 4)
+    two.lab.heal()
+    assert len(told(checks, "ports", "error")) == 2  # both TCP ports, this way
+    assert told(checks, "ports", "unproven")
+    assert told(checks, "endpoints", "ok")
+
+
+def test_before_founding_the_same_findings_are_in_the_status(two: Waiting) -> None:
+    lab, node = two.lab, two.here.instance_id
+    two.lab.partition(two.there.instance_id, cut="peers")
+    found = until(
+        lab, node, lambda now: any("TCP 2224" in each["what"] for each in now["findings"]), 150.0
+    )
+    two.lab.heal()
+    assert all(each["cure"] for each in found["findings"])
