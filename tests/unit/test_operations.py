@@ -20,9 +20,9 @@ def test_it_runs_until_the_node_has_formed_or_failed(phase: Phase, state: str) -
     assert found is not None
     if state:
         assert (found.state, found.detail) == (state, "why")
-        assert operations.running() is None
+        assert operations.running("join") is None
     else:
-        assert found == operations.running() == JOIN
+        assert found == operations.running("join") == JOIN
 
 
 def test_what_has_ended_stays_as_it_ended() -> None:
@@ -41,3 +41,17 @@ def test_old_ones_are_forgotten() -> None:
         operations.add(Operation(str(number), "join", "done", "", ""))
     assert operations.get("0") is None
     assert operations.get("1") is not None
+
+
+def test_a_fence_test_goes_on_whatever_phase_the_node_is_in() -> None:
+    operations = Operations()
+    test = operations.add(Operation("2", "fence-test", "running", "uid 0", ""))
+    operations.reached(Phase.FORMED, "why")
+    assert operations.running("fence-test") == test
+    assert operations.running("join") is None
+    operations.advance("2", "running", "one is back")
+    operations.advance("2", "done", "all are back")
+    operations.advance("2", "failed", "too late")
+    found = operations.get("2")
+    assert found is not None
+    assert (found.state, found.detail) == ("done", "all are back")
