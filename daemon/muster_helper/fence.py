@@ -11,7 +11,7 @@ from muster_helper.refusals import refuse, unless_ours
 from musterd.helper_wire import Done, FenceParams
 
 # Seconds; longer than pcmk_reboot_timeout, shorter than the daemon waits.
-_PATIENCE = 540
+_PATIENCE = 540  # a plain number: stonith_admin 2.1 takes no unit
 _GRACE = 20.0
 
 
@@ -46,7 +46,7 @@ def fence(host: Host, params: FenceParams) -> Done:
     host.reach("fence:middle")
     must(
         host.run(
-            ["stonith_admin", "--reboot", target.name, f"--timeout={_PATIENCE}s"],
+            ["stonith_admin", "--reboot", target.name, f"--timeout={_PATIENCE}"],
             timeout=_PATIENCE + _GRACE,
         ),
         f"Pacemaker could not fence {target.name}",

@@ -41,7 +41,7 @@ def configured(member: FakeNode, host_map: str) -> FakeNode:
 def test_pacemaker_is_asked_and_waited_for(member: FakeNode) -> None:
     assert fence(member.host(), OTHER).changed == ("ip-10-0-0-12 is fenced",)
     [call] = member.ran("stonith_admin")
-    assert call == ("stonith_admin", "--reboot", "ip-10-0-0-12", "--timeout=540s")
+    assert call == ("stonith_admin", "--reboot", "ip-10-0-0-12", "--timeout=540")
 
 
 def test_what_pacemaker_says_of_a_failure_is_told(member: FakeNode) -> None:
