@@ -79,8 +79,12 @@ def _map_faults(host: Host, identity: Identity, spec: Spec) -> tuple[str, ...]:
 
 
 def _boot_id(host: Host) -> str:
-    """Return the kernel's name of this boot (random(4))."""
-    return (host.read(host.paths.below("/proc/sys/kernel/random/boot_id")) or "").strip()
+    """Return what names this boot: the kernel's word (random(4)), and when systemd started.
+
+    Containers share one kernel, and so may share its word.
+    """
+    word = (host.read(host.paths.below("/proc/sys/kernel/random/boot_id")) or "").strip()
+    return f"{word}/{systemd.started(host.run)}"
 
 
 def _settings(host: Host, params: SurveyParams) -> tuple[Settings | None, tuple[str, ...]]:

@@ -80,6 +80,12 @@ def units(run: Runner, names: Sequence[str] = WATCHED) -> dict[str, Unit]:
     return found
 
 
+def started(run: Runner) -> str:
+    """Return when PID 1 began, in microseconds of the kernel's clock; "" where it does not tell."""
+    words = ["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]
+    return run(words, timeout=_ASK).out.strip()
+
+
 def enable(run: Runner, names: Sequence[str]) -> None:
     """Have units start at boot.
 

@@ -171,7 +171,7 @@ class NodeFacts:
     enabled: bool  # corosync and pacemaker start at boot
     running: bool  # corosync and pacemaker are active
     built: bool  # the CIB for this identity is ready to be pushed
-    boot_id: str = ""  # the kernel's name of this boot
+    boot_id: str = ""  # names this boot, and no other
     map_faults: tuple[str, ...] = ()  # what is wrong with the running stonith device's map
     unprepared: tuple[str, ...] = ()  # sentences: what `prepare` still has to do
 

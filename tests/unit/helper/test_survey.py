@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from fake_node import IDENTITY, SPEC, FakeNode
 
+from muster_helper import systemd
+from muster_helper.children import Ran
 from muster_helper.survey import survey
 from musterd.helper_wire import SurveyParams
 from musterd.model import CorosyncConfig
@@ -33,7 +35,7 @@ def test_nothing_changes_and_pcs_does_not_run(stock: FakeNode) -> None:
     survey(stock.host(), SurveyParams(IDENTITY))
     assert stock.snapshot() == before
     assert {call[0] for call in stock.calls} == {"systemctl", "corosync", "pacemakerd"}
-    assert len(stock.ran("systemctl")) == 1
+    assert len(stock.ran("systemctl")) == 2  # its units, and when it began
 
 
 def test_versions(node: FakeNode) -> None:
@@ -120,3 +122,13 @@ def test_the_instance_id_without_imds(
     file.write_text(content)
     wanted = {"asset": "i-0abc0abc0abc0abc0", "member": "i-00000000000000001"}[expected]
     assert survey(node.host(), SurveyParams(IDENTITY)).instance_id == wanted
+
+
+def test_each_boot_has_a_name_of_its_own(node: FakeNode) -> None:
+    folder = node.root / "proc/sys/kernel/random"
+    folder.mkdir(parents=True)
+    (folder / "boot_id").write_text("2d5a3f2e-0000\n")
+    node.answers["systemctl"] = Ran(0, "123456\n", "")
+    assert systemd.started(node) == "123456"
+    del node.answers["systemctl"]
+    assert survey(node.host(), SurveyParams()).boot_id == "2d5a3f2e-0000/"
