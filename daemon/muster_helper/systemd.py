@@ -14,6 +14,7 @@ CLOUD_SETUP = ("nm-cloud-setup.timer", "nm-cloud-setup.service")
 WATCHED = (COROSYNC, PACEMAKER, PCSD, PCSD_RUBY, FIREWALLD, *CLOUD_SETUP)
 
 _ASK = 15.0  # seconds; the answer usually takes 15 ms
+_RELOAD = 90.0  # seconds; a tenth of one at rest, generators run
 _MANAGER = (
     "org.freedesktop.systemd1",
     "/org/freedesktop/systemd1",
@@ -96,11 +97,13 @@ def enable(run: Runner, names: Sequence[str]) -> None:
         HelperError: systemd refused.
     """
     _call(run, "EnableUnitFiles", "asbb", names, ("false", "false"), "enable")
+    _reload(run)
 
 
 def disable(run: Runner, names: Sequence[str]) -> None:
     """Have units no longer start at boot. Raises HelperError."""
     _call(run, "DisableUnitFiles", "asb", names, ("false",), "disable")
+    _reload(run)
 
 
 def start(run: Runner, names: Sequence[str], timeout: float) -> None:
@@ -126,6 +129,19 @@ def end(run: Runner, name: str) -> None:
     _job(run, "stop", ["--no-block", name], _ASK)
     # Nothing is left to kill when it stopped at once: then systemctl's complaint says no more.
     run(["systemctl", "kill", "--kill-who=all", "--signal=SIGKILL", name], timeout=_ASK)
+
+
+def _reload(run: Runner) -> None:
+    """Have PID 1 read the links it just wrote.
+
+    Until then it tells the UnitFileState a loaded unit had before: the distribution's own cluster
+    would count as enabled after it was disabled, and ours would never be enabled.
+    """
+    must(
+        run(["systemctl", "daemon-reload"], timeout=_RELOAD),
+        "systemd did not read its units again",
+        "type `systemctl daemon-reload` on this node to see why",
+    )
 
 
 def _call(

@@ -85,6 +85,7 @@ class FakeNode:
 
     root: Path
     units: dict[str, list[str]] = field(default_factory=dict)  # name -> [load, active, file]
+    links: dict[str, str] = field(default_factory=dict)  # name -> file, what PID 1 has yet to read
     live: str = ""  # the running cluster's CIB
     calls: list[tuple[str, ...]] = field(default_factory=list)
     stdins: list[bytes] = field(default_factory=list)
@@ -166,6 +167,11 @@ class FakeNode:
 
     def _systemctl(self, words: list[str], _: bytes) -> str:
         verb, names = words[0], [word for word in words[1:] if not word.startswith("-")]
+        if verb == "daemon-reload":
+            for name, file in self.links.items():
+                self.units[name][2] = file
+            self.links.clear()
+            return ""
         if verb == "show":
             return "\n".join(self._unit(name) for name in names)
         after = {"start": "active", "stop": "inactive", "kill": "failed"}[verb]
@@ -181,7 +187,7 @@ class FakeNode:
         state = "enabled" if "EnableUnitFiles" in words else "disabled"
         for name in words:
             if name.endswith((".service", ".timer")):
-                self.units[name][2] = state
+                self.links[name] = state
 
     def _cibadmin(self, words: list[str], stdin: bytes) -> str:
         if words == ["--empty"]:

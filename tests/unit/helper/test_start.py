@@ -5,10 +5,11 @@ from fake_node import IDENTITY, LAY, FakeNode
 
 from muster_helper.children import Ran
 from muster_helper.lay import lay
+from muster_helper.prepare import prepare
 from muster_helper.start import start
 from muster_helper.survey import survey
 from musterd.errors import HelperError
-from musterd.helper_wire import StartParams, SurveyParams
+from musterd.helper_wire import PrepareParams, StartParams, SurveyParams
 
 PARAMS = StartParams(IDENTITY)
 
@@ -66,3 +67,13 @@ def test_a_failed_start_tells_what_the_journal_says(node: FakeNode) -> None:
     node.answers["journalctl"] = Ran(0, "parse error in config: no interface\n", "")
     with pytest.raises(HelperError, match="no interface"):
         start(node.host(), PARAMS)
+
+
+def test_a_cluster_is_enabled_where_the_distributions_own_was(stock: FakeNode) -> None:
+    """PID 1 goes on telling what a unit was when it loaded it, until it is told to look again."""
+    prepare(stock.host(), PrepareParams("eu-west-1"))
+    lay(stock.host(), LAY)
+    start(stock.host(), StartParams(IDENTITY))
+    stock(["systemctl", "daemon-reload"], timeout=1)
+    for name in ("corosync", "pacemaker"):
+        assert stock.units[f"{name}.service"][1:] == ["active", "enabled"]
