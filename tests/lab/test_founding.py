@@ -156,7 +156,7 @@ def test_both_addresses_answer_from_outside(web: Founded) -> None:
 def test_a_node_reads_ec2_at_most_every_ten_seconds(web: Founded) -> None:
     """Counted until the cluster is configured: from then on its agents read instances too."""
     everything = web.lab.calls(service="ec2")
-    agents = {"DescribeNetworkInterfaces", "StopInstances"}
+    agents = {"AssignPrivateIpAddresses", "StopInstances"}
     configured = next(n for n, call in enumerate(everything) if call.action in agents)
     for node in web.ids:
         reads = [
