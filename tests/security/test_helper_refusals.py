@@ -13,6 +13,7 @@ from fake_node import EMPTY_CIB, IDENTITY, LAY, SPEC, FakeNode
 
 from muster_helper.build import build
 from muster_helper.configure import configure
+from muster_helper.fence import fence
 from muster_helper.host import Host
 from muster_helper.lay import lay
 from muster_helper.prepare import prepare
@@ -21,6 +22,7 @@ from muster_helper.start import start
 from muster_helper.trust import trust
 from musterd.errors import HelperError, MusterError
 from musterd.helper_wire import (
+    FenceParams,
     Identity,
     PrepareParams,
     ProbeParams,
@@ -53,6 +55,7 @@ VERBS: dict[str, Verb] = {
         host, replace(node.configure_params(), identity=who)
     ),
     "trust": lambda host, _, who: trust(host, TrustParams(who, "t" * 128)),
+    "fence": lambda host, _, who: fence(host, FenceParams(who, IDENTITY.members[1].instance_id)),
     "probe-fencing": lambda host, _, who: probe(host, ProbeParams(who, Tags(), "eu-west-1")),
 }
 

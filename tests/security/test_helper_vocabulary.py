@@ -47,6 +47,7 @@ GOOD: dict[Verb, dict[str, Any]] = {
     Verb.CONFIGURE: CONFIGURE,
     Verb.TRUST: {"identity": IDENTITY, "pcsd_token": "t" * 128},
     Verb.PROBE_FENCING: {"identity": IDENTITY, "tags": TAGS, "region": "eu-west-1"},
+    Verb.FENCE: {"identity": IDENTITY, "target": "i-00000000000000002"},
 }
 HOSTILE_TEXT = (
     *("", " ", "--force", "-h", "../../etc/shadow", "/etc/shadow", "a b", "a\nb", "web\n", "a\0b"),
@@ -262,6 +263,7 @@ WIRE = {
     "cluster": "tag",
     "size": "tag",
     "region": "where the instance is",
+    "target": "one of the members, by instance id",
     "corosync_key": "secret",
     "pacemaker_key": "secret",
     "pcsd_token": "secret",
