@@ -36,8 +36,10 @@ class Fences:
         spared = {node.instance_id, *k.candidates.gone}
         others = [m for m in decree.members if m.instance_id not in spared]
         listed = k.candidates.instances
-        if course.spec_of(k).discovery.source is DiscoverySource.STATIC:
-            listed = await self._described(k, decree.roster)  # the list is the spec's, not EC2's
+        static = course.spec_of(k).discovery.source is DiscoverySource.STATIC
+        missing = {m.instance_id for m in others} - {item.instance_id for item in listed}
+        if static or missing:  # the list is the spec's, not EC2's; or a member lost its tag
+            listed = await self._described(k, decree.roster)
         _recognise(k, decree, listed)
         if course.spec_of(k).fencing.agent == fencing.AWS_AGENT:
             for member in others:

@@ -21,10 +21,10 @@ def region() -> tuple[Ec2, Clock]:
     clock = Clock()
     ec2 = Ec2(lambda: clock.now, random.Random(1))
     first, second, third, _ = instances()
-    ec2.note(first.instance_id, first)
-    ec2.note(second.instance_id, second)
+    ec2.note(first)
+    ec2.note(second)
     clock.now = 100.0
-    ec2.note(third.instance_id, third)
+    ec2.note(third)
     return ec2, clock
 
 
@@ -51,10 +51,11 @@ def test_a_lagging_answer_mixes_new_and_old_and_may_go_back() -> None:
 def test_an_instance_without_the_tag_is_not_listed_and_comes_back() -> None:
     ec2, clock = region()
     second = instances()[1]
-    ec2.note(second.instance_id, None)
+    ec2.note(second, tagged=False)
     assert listed(ec2) == [IDS[0], IDS[2]]
+    assert ec2.described(READER, IDS[1:2]) == (second,)
     clock.now = 110.0
-    ec2.note(second.instance_id, second)
+    ec2.note(second)
     assert listed(ec2) == list(IDS[:3])
 
 

@@ -138,3 +138,16 @@ def test_the_wall_clock_decides_nothing() -> None:
         return lines
 
     assert told(jumping=True) == told(jumping=False)
+
+
+def test_a_member_that_lost_its_tag_is_found_by_its_id_when_fencing_is_proven() -> None:
+    async def story(region: SimRegion) -> None:
+        for node in region.nodes:
+            node.boot()
+        assert await region.until(lambda: len(region.decided) == 3, FOUNDING)
+        region.nodes[1].becomes(tagged=False)
+        region.nodes[2].kill()
+        region.nodes[2].boot()
+        assert await formed(region, 3), reasons(region)
+
+    in_virtual_time(3, story)

@@ -29,15 +29,25 @@ class Ec2:
         self._now = now
         self._chance = chance
         self._shown: dict[str, _Shown] = {}
+        self._known: dict[str, Instance] = {}
         self.errors: dict[str, CloudError] = {}
         self.hidden: dict[str, frozenset[str]] = {}
         self.lag: dict[str, float] = {}  # seconds by which an answer may be old, at most
 
-    def note(self, instance_id: str, what: Instance | None) -> None:
-        """Remember how the instance is listed from now on."""
+    def note(self, what: Instance, *, tagged: bool = True) -> None:
+        """Remember how the instance is listed from now on, or that it is not, without its tag."""
+        instance_id = what.instance_id
+        self._known[instance_id] = what
         shown = self._shown.setdefault(instance_id, _Shown())
         shown.since.append(self._now())
-        shown.what.append(what)
+        shown.what.append(what if tagged else None)
+
+    def described(self, reader: str, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
+        """Return the instances of these ids, whatever their tags. Raises CloudError."""
+        error = self.errors.get(reader)
+        if error is not None:
+            raise error
+        return tuple(self._known[one] for one in instance_ids if one in self._known)
 
     def answer(self, reader: str) -> tuple[Instance, ...]:
         """Return what this reader is told now: of each instance by itself, how it once was.

@@ -155,7 +155,9 @@ class SimNode:
         assert instance_id != self.instance_id
 
     async def described(self, instance_ids: tuple[str, ...]) -> tuple[Instance, ...]:
-        return tuple(each for each in await self._listed() if each.instance_id in instance_ids)
+        self.counts.reads += 1
+        await asyncio.sleep(self.chance.uniform(0.05, 0.3))
+        return self.region.ec2.described(self.instance_id, instance_ids)
 
     async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
         assert group_ids == ()
@@ -259,7 +261,7 @@ class SimNode:
         """Change what EC2 knows of the instance."""
         self.state = self.state if state is None else state
         self.tagged = self.tagged if tagged is None else tagged
-        self.region.ec2.note(self.instance_id, self._as_instance() if self.tagged else None)
+        self.region.ec2.note(self._as_instance(), tagged=self.tagged)
 
     def _as_instance(self) -> Instance:
         return Instance(
