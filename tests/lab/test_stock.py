@@ -19,3 +19,8 @@ def test_the_distributions_stub_cluster_gives_way() -> None:
             told = [json.loads(line)["message"] for line in lines]
             assert "the distribution's one-node cluster stops" in told  # it did run
             assert "debian" not in said(lab, node, "cat", "/etc/corosync/corosync.conf")
+            # On disk, which is what counts at boot; PID 1's own word may be older.
+            assert said(lab, node, "systemctl", "is-enabled", "corosync", "pacemaker").split() == [
+                "enabled",
+                "enabled",
+            ]

@@ -40,6 +40,13 @@ def equal_files(lab: Lab, nodes: Sequence[str]) -> None:
     assert len(sums) == 1, "corosync.conf or an authkey differs between nodes"
 
 
+def enabled(lab: Lab, nodes: Sequence[str]) -> None:
+    """Assert that the cluster starts at boot, by the links on disk."""
+    for node in nodes:
+        told = lab.run(node, "systemctl", "is-enabled", "corosync", "pacemaker", check=False)
+        assert told.stdout.split() == ["enabled", "enabled"], f"the cluster of {node} stays off"
+
+
 def second_run(lab: Lab, nodes: Sequence[str]) -> None:
     """Restart every daemon; assert that no file, no inode and no configuration changed."""
     before = {node: (_files(lab, node), epoch(lab, node)) for node in nodes}

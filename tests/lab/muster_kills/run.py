@@ -14,7 +14,7 @@ from typing import Any
 
 from muster_helper.faults import FOLDER, POINTS
 from muster_kills.cells import CONDUCTED, Cell, Role, Victim
-from muster_kills.proof import equal_files, one_cluster, second_run
+from muster_kills.proof import enabled, equal_files, one_cluster, second_run
 from muster_lab.client import CHECKOUT, Lab
 from musterd.model import Verb
 from observe import (
@@ -108,6 +108,7 @@ def _proven(lab: Lab, nodes: Sequence[str], known: str) -> str:
     uuid = one_cluster(lab, nodes)
     assert known in {"", uuid}, f"{known} was decided, and {uuid} was founded"
     equal_files(lab, nodes)
+    enabled(lab, nodes)
     second_run(lab, nodes)
     assert one_cluster(lab, nodes) == uuid, "a second run made another cluster"
     return uuid
