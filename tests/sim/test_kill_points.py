@@ -47,8 +47,8 @@ class Cell:
 
 def _cells() -> Iterator[Cell]:
     for verb in Verb:
-        if verb is Verb.PREPARE:
-            continue  # there are no roles yet: see the last test
+        if verb in {Verb.PREPARE, Verb.FENCE}:
+            continue  # there are no roles yet: see the last tests; a founding need not fence
         for moment in ("before", "middle", "after"):
             for victim in ("helper", "daemon", "node"):
                 yield Cell(verb, moment, CONDUCTOR, victim)
@@ -186,3 +186,9 @@ def test_killed_before_there_are_roles(moment: str, victim: str) -> None:
 def test_a_last_step_that_was_done_before_its_helper_died_leaves_no_finding(role: str) -> None:
     """With nothing to prove, no other step comes that could succeed instead."""
     _run(Cell(Verb.TRUST, "after", role, "helper"), fencing=Fencing(prove=Proof.NONE))
+
+
+@pytest.mark.parametrize("victim", ["helper", "daemon", "node"])
+@pytest.mark.parametrize("moment", ["before", "middle", "after"])
+def test_killed_while_it_fences_for_the_proof(moment: str, victim: str) -> None:
+    _run(Cell(Verb.FENCE, moment, CONDUCTOR, victim), fencing=Fencing(prove=Proof.REAL))

@@ -7,6 +7,11 @@ from enum import StrEnum
 from muster_helper.faults import POINTS
 from musterd.model import Verb
 
+FOUNDING: Mapping[Verb, tuple[str, ...]] = {
+    verb: points for verb, points in POINTS.items() if verb is not Verb.FENCE
+}
+"""The points of every founding; a real fence is only for those who ask for that proof."""
+
 CONDUCTED = frozenset({Verb.BUILD, Verb.CONFIGURE})
 """What only the conductor does."""
 
@@ -102,7 +107,7 @@ def cells() -> tuple[Cell, ...]:
 
 
 def _helpers() -> Iterator[Cell]:
-    for points in POINTS.values():
+    for points in FOUNDING.values():
         for point in points:
             for role in roles(point):
                 yield Cell(point, Victim.HELPER, role)

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from muster_helper.faults import POINTS
-from muster_kills.cells import Cell, Role, Victim, cells
+from muster_kills.cells import FOUNDING, Cell, Role, Victim, cells
 from muster_lab.client import CHECKOUT
 
 FILE = CHECKOUT / "build" / "kill-matrix.jsonl"
@@ -80,7 +79,7 @@ def _rows(results: Mapping[str, Result]) -> Iterator[str]:
     yield f"| point | {' | '.join(heads)} |"
     yield f"|---|{'---|' * len(heads)}"
     wanted = {cell.key for cell in cells()}
-    for points in POINTS.values():
+    for points in FOUNDING.values():
         for point in points:
             told = [_told(point, victim, role, wanted, results) for victim, role in columns]
             yield f"| {point} | {' | '.join(told)} |"

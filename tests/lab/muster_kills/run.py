@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from muster_helper.faults import FOLDER, POINTS
-from muster_kills.cells import CONDUCTED, Cell, Role, Victim
+from muster_helper.faults import FOLDER
+from muster_kills.cells import CONDUCTED, FOUNDING, Cell, Role, Victim
 from muster_kills.proof import enabled, equal_files, one_cluster, second_run
 from muster_lab.client import CHECKOUT, Lab
 from musterd.model import Verb
@@ -87,13 +87,13 @@ def run_the_gauntlet(lab: Lab, name: str) -> Run:
     Raises:
         AssertionError: a promise was not kept, or a point was not reached.
     """
-    orders = {point: "kill" for points in POINTS.values() for point in points}
+    orders = {point: "kill" for points in FOUNDING.values() for point in points}
     begun = time.monotonic()
     with _nodes(lab, name, orders, stock=True, address=True) as nodes:
         wait_for(lab, "healthy", nodes, timeout=900)
         healthy = time.monotonic() - begun
         left = [_orders_left(lab, node) for node in nodes]
-        conducted = {point for verb in CONDUCTED for point in POINTS[verb]}
+        conducted = {point for verb in CONDUCTED for point in FOUNDING[verb]}
         assert set.union(*left) <= conducted, f"not reached everywhere: {set.union(*left)}"
         assert not set.intersection(*left), f"reached nowhere: {set.intersection(*left)}"
         return Run(_proven(lab, nodes, ""), healthy, healthy)
