@@ -1,18 +1,23 @@
 """A short run of `make fuzz`, and that its judges would complain."""
 
+import json
 import os
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from muster_fuzz import attacks, tokens
 from muster_fuzz.control import control
+from muster_fuzz.process import target
 from muster_fuzz.report import GROWTH, Report
 from muster_fuzz.root_side import prepared
 from musterd.errors import SecretError
 
 ROOT = Path(__file__).parents[2]
+CROWD = 80.0  # MiB: 128 living connections and 64 that are over, 256 KiB each, and some air
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +69,20 @@ def test_the_judge_of_tokens_sees_a_repeated_one(monkeypatch: pytest.MonkeyPatch
     _, complaints = tokens.judge(attacks.GOOD[1])
     assert any("repeated" in complaint for complaint in complaints)
     assert any(complaint.startswith("accepted=False") for complaint in complaints)
+
+
+def test_a_crowd_costs_little_memory() -> None:
+    """As it lies in memory, not after a collection that only tests would do."""
+    with target("peer-tls", "crowded") as victim:
+        port = json.loads(victim.ask({"input": None})["outcome"])[0]
+        before = victim.resident_now()
+        for _ in range(4):
+            with ExitStack() as crowd:
+                for source in range(2, 12):
+                    for _ in range(40):
+                        each = crowd.enter_context(socket.socket())
+                        each.bind((f"127.0.0.{source}", 0))
+                        each.connect(("127.0.0.1", port))
+                victim.ask({"input": None})  # it has looked at them
+        assert victim.resident_now() - before < CROWD
+        assert victim.report.complaints == []

@@ -58,7 +58,7 @@ async def test_four_hundred_silent_connections_do_not_keep_members_out(
     assert min(took) < 0.1
     assert len(living) <= PEER_LIMITS.of_one_address
     assert port.refusals.said[0] == (
-        "127.0.0.9 opens too many connections: its oldest ones are ended"
+        "127.0.0.9 opens too many connections: it gets no more until others of it end"
     )
     assert all(said.startswith("127.0.0.9 ") for said in port.refusals.said)
 
@@ -118,7 +118,7 @@ async def test_one_timer_serves_all_connections(monkeypatch: pytest.MonkeyPatch)
         return later(delay, callback, *given)
 
     monkeypatch.setattr(loop, "call_later", counted)
-    with LimitedListener(Limits(8, 8, 0.2), ends_oldest=True, family=socket.AF_INET) as listener:
+    with LimitedListener(Limits(8, 8, 0.2), family=socket.AF_INET) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
         for _ in range(50):

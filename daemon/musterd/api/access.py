@@ -107,7 +107,7 @@ class Refusals:
 
     def crowded(self, address: str) -> None:
         """Tell who opened more connections than one address may have."""
-        self.tell(f"{address} opens too many connections", "its oldest ones are ended")
+        self.tell(f"{address} opens too many connections", "it gets no more until others of it end")
 
     def tell(self, what: str, why: str) -> None:
         """Log one refusal, unless the same was logged within the last minute."""

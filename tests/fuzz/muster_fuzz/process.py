@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from muster_fuzz.report import Report
+from muster_fuzz.report import Report, pages_of
 
 
 class Target:
@@ -31,6 +31,10 @@ class Target:
     def measure(self) -> float:
         """Return the target's resident memory in MiB; its log is looked at too."""
         return float(self.ask({"measure": True})["resident"])
+
+    def resident_now(self) -> float:
+        """Return its resident memory in MiB as it is, garbage included."""
+        return pages_of(self._process.pid)
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send one line, return the answer; complaints go to the report."""

@@ -79,5 +79,10 @@ def resident() -> float:
     """Return this process's resident memory in MiB, garbage given back first."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages_of("self")
+
+
+def pages_of(process: int | str) -> float:
+    """Return a process's resident memory in MiB."""
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / MIB
