@@ -6,6 +6,7 @@ guarded and the node's policy enforced from the first call on.
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from muster_lab.client import CHECKOUT, Lab
 from muster_lab.region.model import ACCOUNT
 from muster_lab.region.policy import fill
-from musterd.api.control import ROUTES
+from musterd.api.control import ROUTES, Route
 from musterd.trust import parse_secret
 from observe import ids, own_lab, said, wait_for
 from witness import Canary, Place, Witness
@@ -138,12 +139,21 @@ def fetch(url: str) -> str:
     return f'curl -sf -m 3 -H "X-aws-ec2-metadata-token: $({token})" {url}'
 
 
+# With a value, which every route that changes something refuses: nothing is fenced here.
+ASK = """curl -s -m 5 --data '{"now": true}'"""
+
+
+def filled(route: Route) -> str:
+    """Return a path of the route."""
+    return re.sub(r"{\w+}", "0", route.path)
+
+
 def control_answers(vault: Vault, node: str) -> bytes:
     """All that the control sockets say, errors included."""
-    asked = [(route.method, route.path.format(id="0")) for route in ROUTES]
+    asked = [(route.method, filled(route)) for route in ROUTES]
     asked += [("GET", "/v1/nothing"), ("DELETE", "/v1/status"), ("POST", "/v1/join?force=1")]
     lines = [
-        f"curl -s -m 5 -X {method} --unix-socket /run/muster/admin.sock 'http://x{path}'"
+        f"{ASK} -X {method} --unix-socket /run/muster/admin.sock 'http://x{path}'"
         for method, path in asked
     ]
     return vault.lab.run(node, "sh", "-c", "; ".join(lines)).stdout.encode()
