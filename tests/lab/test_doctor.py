@@ -12,7 +12,7 @@ import pytest
 
 from muster_lab.client import Lab
 from muster_lab.views import Node
-from observe import own_lab, said, spec_as_user_data, until
+from observe import following, own_lab, said, spec_as_user_data, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -42,6 +42,8 @@ def two() -> Iterator[Waiting]:
         for node in nodes:
             until(lab, node.instance_id, lambda now: "differs" in now["reason"], 120.0)
             lab.run(node.instance_id, "sh", "-c", LISTENING)
+            with following(lab, [node.instance_id]) as feed:  # it tells its peers at once
+                feed.until(lambda event: "looked at this node" in event.get("message", ""))
         yield Waiting(lab, *nodes)
 
 

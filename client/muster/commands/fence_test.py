@@ -16,9 +16,10 @@ PATIENCE = 900.0  # seconds, unless --timeout says otherwise
 EXAMPLE = """example:
   sudo muster fence-test ip-10-0-0-12
 
-Pacemaker fences the node; it is proven when the node is back with a new boot and EC2 says that it
-was stopped and started. Nodes with floating addresses come last, each waits until all is well
-again, and the node it is typed on is fenced by another one at the very end."""
+Pacemaker fences the node; it is proven when the node is back with a new boot
+and EC2 says that it was stopped and started. Nodes with floating addresses come
+last, each waits until all is well again, and the node it is typed on is fenced
+by another one at the very end."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

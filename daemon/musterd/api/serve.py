@@ -21,7 +21,7 @@ HANDSHAKE_SECONDS = 5.0  # asyncio's own limit is 60
 _BACKLOG = 128
 # A closed TLS connection leaves 256 KiB in a cycle of asyncio's objects, too few of them for
 # Python to look for garbage soon: a crowd of 2,400 left 260 MiB lying about.
-_COLLECT_AFTER = 64
+_COLLECT_AFTER = 16
 _KEEPALIVE = 15.0  # also ends connections that never send a whole head; the default is an hour
 _SHUTDOWN = 1.0  # spent twice where a handler does not end
 

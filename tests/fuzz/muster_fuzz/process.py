@@ -1,6 +1,7 @@
 """The target's process, from the generator's side."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from muster_fuzz.report import Report, pages_of
+
+ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}  # as its unit says
 
 
 class Target:
@@ -58,6 +61,7 @@ def target(name: str, how: str) -> Iterator[Target]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, **ALLOCATOR},
     )
     assert process.stdin is not None
     assert process.stdout is not None
