@@ -33,18 +33,18 @@ def agenda(k: Knowledge, now: float) -> tuple[tuple[Action, float], ...]:
 
 def target(k: Knowledge, now: float) -> str:
     """Return the instance id of the member this node must fence now, "" for none."""
-    todo = [member for member in _todo(k) if member != k.own_id] or list(_askers(k, now))
-    if not todo or disturbance(k, now):
+    unfenced = [member for member in _unfenced(k) if member != k.own_id] or list(_askers(k, now))
+    if not unfenced or disturbance(k, now):
         return ""
     # Those without a floating address first: then it moves to a member that was seen to return.
     holders = {course.floating_node(k, address) for address in resources.address_ids(_spec(k))}
     names = {member.instance_id: member.name for member in _members(k)}
-    return min(todo, key=lambda member: names.get(member, "") in holders)
+    return min(unfenced, key=lambda member: names.get(member, "") in holders)
 
 
 def asks(k: Knowledge, now: float) -> bool:
     """Tell whether this node asks the others to fence it: all of them were fenced by it."""
-    return _todo(k) == (k.own_id,) and not disturbance(k, now)
+    return _unfenced(k) == (k.own_id,) and not disturbance(k, now)
 
 
 def returned(k: Knowledge) -> str:
@@ -166,7 +166,7 @@ def progress(k: Knowledge, drill: Drill, now: float) -> tuple[str, str]:
     return "running", f"{proven}; {doing}"
 
 
-def _todo(k: Knowledge) -> tuple[str, ...]:
+def _unfenced(k: Knowledge) -> tuple[str, ...]:
     """Return the members whose real fence is this node's to see to, itself last."""
     if k.drill is not None and not k.drill.failure:
         left: Sequence[str] = _left(k, k.drill)

@@ -5,18 +5,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-import structlog
 
 from muster_sim.virtual import VirtualLoop
 from muster_sim.world import SimNode, SimRegion
 from musterd.model import Phase
 
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
 FOUNDING = 120.0  # virtual seconds, at most
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
 def in_virtual_time(story: Callable[[SimRegion], Awaitable[None]]) -> None:

@@ -2,14 +2,11 @@
 
 import pytest
 
-from muster_sim import cost, many
+from muster_sim import cost
+
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 ROUNDS = 22  # of hellos: each piece of news, and one every five seconds, whatever the size
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    many.quiet()
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 7, 15])

@@ -3,7 +3,6 @@
 from collections.abc import Set
 
 import pytest
-import structlog
 
 from muster_sim.run import run
 from muster_sim.samples import IDS, NOW, founder
@@ -13,13 +12,10 @@ from musterd.election.types import Durable, PeersSeen, Tick
 from musterd.knowledge import HEARD_FOR, Knowledge
 from musterd.outlook import may_say_formed, outlook
 
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
 CORRECT = deadlines.next_wake
 PARTS = 7  # moments of a sleep that are looked at
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
 def overslept(k: Knowledge, wake: float, now: float, busy: Set[str]) -> str:

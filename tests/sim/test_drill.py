@@ -4,19 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-import structlog
 
 from muster_sim.virtual import VirtualLoop
 from muster_sim.world import SimRegion
 from musterd.errors import MusterError
 from musterd.spec import Fencing, Proof
 
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
 LONG = 600.0  # virtual seconds
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
 def founded(seed: int, prove: Proof, story: Callable[[SimRegion], Awaitable[None]]) -> None:

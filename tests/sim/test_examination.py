@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-import structlog
 
 from muster.api import Preflight
 from muster_sim.virtual import VirtualLoop
@@ -12,10 +11,7 @@ from muster_sim.world import SimNode, SimRegion
 from musterd.course import PREFLIGHT_AFTER, PREFLIGHT_EVERY
 from musterd.errors import CloudError, CloudErrorKind
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 
 def in_virtual_time(story: Callable[[SimRegion], Awaitable[None]]) -> None:

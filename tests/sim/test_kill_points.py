@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-import structlog
 
 from muster_sim.virtual import VirtualLoop
 from muster_sim.watchers import Watch
@@ -17,6 +16,8 @@ from muster_sim.world import SimNode, SimRegion
 from musterd.errors import HelperError
 from musterd.model import Phase, Verb
 from musterd.spec import Fencing, Proof
+
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 SIZE = 3
 PATIENCE = 300.0  # virtual seconds until all must be formed
@@ -160,13 +161,6 @@ def _run(cell: Cell, number: int = 0, **changes: object) -> str:
         return loop.run_until_complete(_whole(cell, number, changes))
     finally:
         loop.close()
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("cell", tuple(_cells()), ids=str)

@@ -5,17 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from muster_sim import many
 from muster_sim.virtual import VirtualLoop
 from muster_sim.world import SimRegion
 
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
 FOUNDING = 120.0  # virtual seconds, at most
 LONG = 90.0
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    many.quiet()
 
 
 def in_virtual_time(

@@ -11,15 +11,12 @@ from muster_sim import many, report
 from muster_sim.run import run
 from muster_sim.scenarios import story
 
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
 ROOT = Path(__file__).parents[2]
 SEEDS = 2_000
 BIG = 999  # a seed with sixteen founders
 WAITING = (8, 9, 47)  # seeds whose founding waits for somebody lost
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    many.quiet()
 
 
 def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
