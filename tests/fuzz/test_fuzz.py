@@ -17,7 +17,7 @@ from muster_fuzz.root_side import prepared
 from musterd.errors import SecretError
 
 ROOT = Path(__file__).parents[2]
-CROWD = 80.0  # MiB: 128 living connections and 64 that are over, 256 KiB each, and some air
+CROWD = 60.0  # MiB: 128 living connections and 24 that are over, 256 KiB each, and some air
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,6 +131,24 @@ async def test_one_timer_serves_all_connections(monkeypatch: pytest.MonkeyPatch)
             calling.setblocking(False)
             assert await asyncio.wait_for(loop.sock_recv(calling, 1), 10) == b""
             accepted.close()
+
+
+async def test_no_more_is_accepted_than_the_loop_ends() -> None:
+    """An ended connection keeps its buffers until asyncio sees the end of it."""
+    limits = Limits(connections=2, of_one_address=2, seconds=None)
+    with ExitStack() as held, LimitedListener(limits, family=socket.AF_INET) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        for source in range(2, 22):
+            calling = held.enter_context(socket.socket())
+            calling.bind((f"127.0.0.{source}", 0))
+            calling.connect(listener.getsockname())
+        # Two live, eight are ended.
+        accepted = [held.enter_context(listener.accept()[0]) for _ in range(10)]
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        accepted[0].close()
+        listener.accept()[0].close()
 
 
 class Lines:

@@ -22,6 +22,8 @@ _BACKLOG = 128
 # A closed TLS connection leaves 256 KiB in a cycle of asyncio's objects, too few of them for
 # Python to look for garbage soon: a crowd of 2,400 left 260 MiB lying about.
 _COLLECT_AFTER = 16
+# Ended ones keep that memory too, until asyncio has seen their end.
+_ENDING_AT_ONCE = 8
 _KEEPALIVE = 15.0  # also ends connections that never send a whole head; the default is an hour
 _SHUTDOWN = 1.0  # spent twice where a handler does not end
 
@@ -84,6 +86,7 @@ class LimitedListener(socket.socket):
         self._over = 0  # since garbage was last collected
         self._refusals = refusals
         self._living: list[_Living] = []
+        self._ending: list[socket.socket] = []
         self._sweeping = False
 
     def heir(self) -> "LimitedListener":
@@ -95,6 +98,7 @@ class LimitedListener(socket.socket):
         )
         heir.setblocking(False)
         heir._living = self._living
+        heir._ending = self._ending
         return heir
 
     def accept(self) -> tuple[socket.socket, object]:
@@ -103,10 +107,14 @@ class LimitedListener(socket.socket):
         Raises:
             ConnectionAbortedError: its address has too many. asyncio then tries the next, and has
                 made none of the large objects that a TLS connection takes.
+            BlockingIOError: too many were ended just now. asyncio comes back to the queue when it
+                has cleaned up after some of them.
         """
+        self._forget_closed()
+        if len(self._ending) >= _ENDING_AT_ONCE:
+            raise BlockingIOError
         connection, address = super().accept()
         source = str(address[0]) if isinstance(address, tuple) else ""
-        self._forget_closed()
         counts = Counter(each.call.address for each in self._living)
         if counts[source] >= self._limits.of_one_address:
             connection.close()
@@ -131,10 +139,11 @@ class LimitedListener(socket.socket):
         for each in self._living:
             if each.connection.fileno() < 0 and not each.call.judged and self._refusals is not None:
                 self._refusals.unfinished(each.call.address)
-        before = len(self._living)
+        before = len(self._living) + len(self._ending)
         # In place: heirs share.
         self._living[:] = [each for each in self._living if each.connection.fileno() >= 0]
-        self._over += before - len(self._living)
+        self._ending[:] = [each for each in self._ending if each.fileno() >= 0]
+        self._over += before - len(self._living) - len(self._ending)
         if self._over >= _COLLECT_AFTER:
             self._over = 0
             gc.collect()
@@ -142,6 +151,7 @@ class LimitedListener(socket.socket):
     def _end_oldest_of(self, source: str) -> None:
         victim = next(each for each in self._living if each.call.address == source)
         self._living.remove(victim)
+        self._ending.append(victim.connection)
         _end(victim.connection)
         self._tell_crowded(source)
 
