@@ -46,6 +46,7 @@ ARROWS = {
     # What is known, and what of it is shown; `course` holds the readings of knowledge (who the
     # members are, who conducts) that the engine decides by, and status must tell the same.
     "metrics": {"muster.api"},
+    "since": {"muster.api"},
     "knowledge": {"election.types", "peer_wire", "preflight", "settings"},
     "status": {
         "course", "drill", "election.types", "fencing", "knowledge", "peer_wire", "preflight",
@@ -71,7 +72,7 @@ HELPER_MAY_IMPORT = {
 PURE = STAGES | {
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
-    "deadlines", "drill", "proofs",
+    "deadlines", "drill", "proofs", "since",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

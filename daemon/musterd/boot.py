@@ -139,8 +139,11 @@ def _compose(stack: AsyncExitStack) -> Engine:
         load=settings.load,
         host_name=lambda: os.uname().nodename,
     )
-    world = World(clock, random, FileStore(), peers, cluster, _Written(StatusFile()))
+    file = StatusFile()
+    written = _Written(file)
+    world = World(clock, random, FileStore(), peers, cluster, written, file.read())
     late.engine = engine = Engine(world, Actions(reach))
+    stack.callback(lambda: written(engine.status()))  # writes are a second apart
     application = peer_application(engine, refusals)
     late.listener = PeerListener(application, refusals)
     stack.push_async_callback(late.listener.close)

@@ -41,6 +41,7 @@ from musterd.model import CorosyncConfig
 from musterd.operations import Operations
 from musterd.peer_wire import Hello, Probe, Probed, differ
 from musterd.ports import Clock, Cluster, Peers, Random, Store
+from musterd.since import Since
 from musterd.status import config_of, hello_of, preflight_of, status_of
 
 HELPER = frozenset({"survey", "step", "fence"})  # actions that muster-helper performs
@@ -62,6 +63,7 @@ class World:
     peers: Peers
     cluster: Cluster
     publish: Callable[[Status], None]
+    before: Status | None = None  # what this boot's daemon before this one published last
 
 
 class Engine:
@@ -80,6 +82,7 @@ class Engine:
         self._operations = Operations()
         self.journal = Journal(world.clock)
         self._memory = Memory(world.store)
+        self._since = Since(world.before)
         record = self._memory.load()
         self._k = Knowledge(
             election=machine.start("", record.durable),
@@ -329,7 +332,7 @@ class Engine:
         entered = stands.phase is not self._k.outlook.phase
         if stands != self._k.outlook:
             if entered:
-                self._k.since = self._wall()
+                self._k.since = self._since.entered(stands.phase, self._wall())
             self._k.outlook = stands
             if entered or self._k.step is None:  # a step's progress is an event of its own
                 self.journal.add("phase", stands.reason, stands.phase)

@@ -166,6 +166,8 @@ def _node(
         phase, reason = "", "terminated, by EC2's word"
     elif trouble is not None:
         reason = silent
+    elif heard is not None and _lost_after(k, heard.hello):
+        reason = "not heard since it was lost"
     return NodeStatus(
         instance_id=peer,
         name=name,
@@ -176,6 +178,11 @@ def _node(
         last_heard=rfc3339(wall - (now - heard.at)) if heard else "",
         reason=reason,
     )
+
+
+def _lost_after(k: Knowledge, hello: Hello) -> bool:
+    """Tell whether the cluster lost a member after its last words: they say it is online."""
+    return k.cluster is not None and hello.name in k.cluster.offline and hello.name in hello.online
 
 
 def _fencing(k: Knowledge) -> FencingStatus:

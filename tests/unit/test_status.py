@@ -153,6 +153,20 @@ def test_a_peer_that_fell_silent_is_shown_with_the_reason_and_when_it_was_heard(
     assert peer.last_heard == "2025-12-31T23:59:20Z"
 
 
+def test_a_lost_member_is_not_said_to_be_what_it_was_before(known: Knowledge) -> None:
+    """Its last words are older than its loss, unless they tell of it."""
+    lost = replace(cluster(""), online=("ip-10-0-0-11",), offline=("ip-10-0-0-12",))
+    known.cluster = cluster("ip-10-0-0-12")
+    before = replace(peer_hello(known), reason="every member is online")
+    known.heard[PEER] = Heard(before, NOW)
+    assert status_of(known, NOW, WALL).nodes[1].reason == "every member is online"
+    known.cluster = lost
+    assert status_of(known, NOW, WALL).nodes[1].reason == "not heard since it was lost"
+    after = replace(before, online=(), reason="Pacemaker does not answer on this node")
+    known.heard[PEER] = Heard(after, NOW)
+    assert status_of(known, NOW, WALL).nodes[1].reason == after.reason
+
+
 def test_a_terminated_member_is_shown_as_such_whatever_it_said_last(known: Knowledge) -> None:
     known.heard[PEER] = Heard(peer_hello(known), NOW)
     known.candidates = replace(known.candidates, gone=frozenset({PEER}))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from muster.api import STATUS_FILE, Status
 from musterd.adapters.atomic import replace_file
@@ -15,6 +15,13 @@ class StatusFile:
 
     def __init__(self, path: Path = Path(STATUS_FILE)) -> None:
         self._path = path
+
+    def read(self) -> Status | None:
+        """Return what was written last in this boot, None when it is not there or not readable."""
+        try:
+            return _STATUS.validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            return None
 
     def write(self, status: Status) -> None:
         """Replace the file.

@@ -73,6 +73,7 @@ class SimNode:
         self.engine: Engine | None = None
         self.task: asyncio.Task[None] | None = None
         self.status: Status | None = None
+        self.written: Status | None = None  # the file in /run, which a boot empties
         self.counts = Counts()
         self.read_at = -math.inf  # when this daemon last read EC2
         self.open_door = False  # this daemon has the token: it can call, and be called
@@ -302,7 +303,7 @@ class SimNode:
             load=self.settings,
             host_name=lambda: self.host.name,
         )
-        world = World(self, self, self, self, watch, self._publish)
+        world = World(self, self, self, self, watch, self._publish, self.written)
         self.read_at, self.open_door = -math.inf, False
         self.engine = Engine(world, Actions(reach))
         self.task = asyncio.create_task(self.engine.run())
@@ -310,7 +311,7 @@ class SimNode:
     def _publish(self, status: Status) -> None:
         if self.status is None or status.phase != self.status.phase:
             self.region.tell(f"{self.short} is {status.phase}: {status.reason}")
-        self.status = status
+        self.status = self.written = status
 
     def kill(self) -> None:
         """SIGKILL the daemon: what was not saved is gone."""
@@ -322,6 +323,7 @@ class SimNode:
     def crash(self) -> None:
         """The whole node goes: daemon, corosync, everything but the disk."""
         self.kill()
+        self.written = None
         self.host.power_off()
 
     def terminate(self) -> None:

@@ -123,6 +123,20 @@ def test_the_status_file_is_whole_and_for_its_folders_group(tmp_path: Path) -> N
     assert [each.name for each in folder.iterdir()] == ["status.json"]
 
 
+def test_what_was_written_is_read_and_anything_else_is_nothing(tmp_path: Path) -> None:
+    """A file of another version, or torn, must not keep the daemon from starting."""
+    path = tmp_path / "status.json"
+    file = StatusFile(path)
+    assert file.read() is None
+    file.write(STATUS)
+    assert file.read() == STATUS
+    path.write_text(json.dumps({**json.loads(path.read_text()), "added_later": 1}))
+    assert file.read() == STATUS
+    for torn in ("", "{", '{"schema": 1, "nodes": 3}', "\x00\x00"):
+        path.write_text(torn)
+        assert file.read() is None
+
+
 def test_chance_has_the_wanted_form() -> None:
     chance = SystemRandom()
     drawn = [chance.hexadecimal(length) for length in (1, 7, 32)]
