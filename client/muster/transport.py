@@ -27,11 +27,33 @@ def _connect(path: str, seconds: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(max(seconds, 0.001))
     try:
-        connection.connect(path)
+        try:
+            connection.connect(path)
+        except BlockingIOError:  # its queue is full
+            _queue_up(connection, path, seconds)
     except OSError as error:
         connection.close()
         raise explain(error, path) from error
     return connection
+
+
+def _queue_up(connection: socket.socket, path: str, seconds: float) -> None:
+    """Connect once the listener's queue has room; only a blocking socket waits for that (unix(7)).
+
+    Raises:
+        OSError: it had none within `seconds`.
+    """
+    import struct  # late: hardly anybody meets a full queue
+
+    whole, part = divmod(max(seconds, 0.001), 1.0)
+    connection.setblocking(True)
+    patience = struct.pack("ll", int(whole), int(part * 1_000_000))  # struct timeval
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+    try:
+        connection.connect(path)
+    except BlockingIOError as error:
+        raise TimeoutError from error
+    connection.settimeout(max(seconds, 0.001))
 
 
 def explain(error: OSError, path: str) -> ClientError:

@@ -5,7 +5,9 @@ import json
 import logging
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -257,8 +259,25 @@ async def test_only_some_may_follow_and_who_hangs_up_makes_room(sockets: Sockets
         writer.close()
 
 
+async def test_two_hundred_ask_at_the_same_moment(sockets: Sockets) -> None:
+    """A monitoring system and every administrator: each gets its answer, none is turned away."""
+    crowd = 200
+    at_once = threading.Barrier(crowd)
+
+    def ask() -> object:
+        client = Transport(str(sockets.status), str(sockets.admin), seconds=30.0)
+        at_once.wait(30.0)
+        return client.status()["reason"]
+
+    with ThreadPoolExecutor(crowd) as threads:
+        loop = asyncio.get_running_loop()
+        told = await asyncio.gather(*(loop.run_in_executor(threads, ask) for _ in range(crowd)))
+    assert told == [STATUS.reason] * crowd
+
+
 async def test_too_many_connections_are_ended_at_once(sockets: Sockets) -> None:
-    many = [await asyncio.open_unix_connection(sockets.status) for _ in range(40)]
+    number = CONTROL_LIMITS.connections + 8
+    many = [await asyncio.open_unix_connection(sockets.status) for _ in range(number)]
     for reader, _ in many[CONTROL_LIMITS.connections :]:
         assert await asyncio.wait_for(reader.read(), 5) == b""
     first_reader, first_writer = many[0]

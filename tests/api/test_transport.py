@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,43 @@ def test_silence_is_bounded_in_time(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(UnreachableError, match="cannot reach") as caught:
             Transport(path, seconds=0.1).status()
+    assert caught.value.why == "it did not answer in time"
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """A listener whose queue has no room: its path, and itself."""
+    path = str(tmp_path / "full.sock")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)  # room for one (unix(7): the length is compared before it is added)
+        first.connect(path)
+        yield path, listener
+
+
+def test_a_full_queue_is_waited_for(full: tuple[str, socket.socket]) -> None:
+    path, listener = full
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"phase": "lay"}'
+
+    def serve() -> None:
+        silent, _ = listener.accept()
+        asking, _ = listener.accept()
+        with silent, asking:
+            assert asking.recv(4096).startswith(b"GET /v1/status ")
+            asking.sendall(answer)
+
+    with ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(Transport(path, seconds=20.0).status)
+        with pytest.raises(FutureTimeoutError):
+            asked.result(0.2)  # it waits: nobody has accepted yet
+        served = threads.submit(serve)
+        assert asked.result(20) == {"phase": "lay"}
+        served.result(5)
+
+
+def test_a_queue_that_stays_full_is_given_up(full: tuple[str, socket.socket]) -> None:
+    with pytest.raises(UnreachableError, match="cannot reach") as caught:
+        Transport(full[0], seconds=0.1).status()
     assert caught.value.why == "it did not answer in time"
 
 

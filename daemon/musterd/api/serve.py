@@ -19,6 +19,10 @@ from musterd.peer_wire import PORT
 
 HANDSHAKE_SECONDS = 5.0  # asyncio's own limit is 60
 _BACKLOG = 128
+# asyncio accepts as many in one turn of its loop as its backlog says, and serves none of them
+# before the next. Few a turn and a long queue: a crowd waits in the kernel, not as connections.
+_CONTROL_TURN = 16
+_CONTROL_QUEUE = 1024
 # A closed TLS connection leaves 256 KiB in a cycle of asyncio's objects, too few of them for
 # Python to look for garbage soon: a crowd of 2,400 left 260 MiB lying about.
 _COLLECT_AFTER = 16
@@ -46,7 +50,8 @@ class Limits:
 # An honest peer's connection lives for milliseconds, and it opens one or two at a time. Half a
 # head would otherwise keep a connection for ever: headers have no time-out of their own.
 PEER_LIMITS = Limits(connections=128, of_one_address=16, seconds=30.0)
-CONTROL_LIMITS = Limits(connections=32, of_one_address=32, seconds=None)
+# A local caller that was let in may have to wait for a processor before it asks.
+CONTROL_LIMITS = Limits(connections=256, of_one_address=256, seconds=None)
 
 
 @dataclass
@@ -144,7 +149,7 @@ class LimitedListener(socket.socket):
         self._living[:] = [each for each in self._living if each.connection.fileno() >= 0]
         self._ending[:] = [each for each in self._ending if each.fileno() >= 0]
         self._over += before - len(self._living) - len(self._ending)
-        if self._over >= _COLLECT_AFTER:
+        if self._refusals is not None and self._over >= _COLLECT_AFTER:  # else there is no TLS
             self._over = 0
             gc.collect()
 
@@ -283,7 +288,8 @@ async def serve_control(application: web.Application, listener: socket.socket) -
     await runner.setup()
     limited = LimitedListener(CONTROL_LIMITS, fileno=listener.detach())
     limited.setblocking(False)
-    await web.SockSite(runner, limited, backlog=_BACKLOG).start()
+    await web.SockSite(runner, limited, backlog=_CONTROL_TURN).start()
+    limited.listen(_CONTROL_QUEUE)
     return runner
 
 
