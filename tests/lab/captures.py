@@ -2,14 +2,14 @@
 
 Each scene runs the real program in a node, in a tmux terminal of a stated size, and what the
 terminal shows then is written to docs/captures. Two founders wait for the third; it comes, they
-found; one dies and is fenced; musterd is stopped.
+found; one dies, is fenced and comes back; musterd is stopped. Then sixteen, of which one is lost.
 """
 
 import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -24,6 +24,8 @@ FOLDER = CHECKOUT / "docs" / "captures"
 PATIENCE = 300.0  # seconds for a scene to show what it is about
 LOOK = 0.3  # seconds between two looks at a terminal
 SIZE = (80, 24)  # columns, lines
+LARGEST = 16  # founders that a spec may ask for
+LONG = 1500.0  # seconds for sixteen nodes to found on two processors
 
 
 class Terminal:
@@ -89,19 +91,22 @@ def main() -> int:
     """Play every scene."""
     parser = argparse.ArgumentParser(prog="captures", description=__doc__)
     parser.add_argument("--name", default="captures", help="which lab (default: captures)")
+    parser.add_argument("--only", choices=PLAYS, help="one of the plays (default: all)")
     parser.add_argument("--deb", type=Path, help="package (default: newest dist/muster_*.deb)")
     options = parser.parse_args()
     lab = Lab(options.name)
-    lab.down()
-    try:
-        lab.start(lab.prepare(package=options.deb or newest_package(CHECKOUT)))
-        play(lab)
-    finally:
-        lab.down()
+    for name, played in PLAYS.items():
+        if options.only in {None, name}:
+            lab.down()
+            try:
+                lab.start(lab.prepare(package=options.deb or newest_package(CHECKOUT)))
+                played(lab)
+            finally:
+                lab.down()
     return 0
 
 
-def play(lab: Lab) -> None:
+def three(lab: Lab) -> None:
     """From waiting to formed, hurt, and without musterd."""
     given = user_data("web", 3, [IPv4Address("10.0.0.100")])
     tags = {"muster:cluster": "web"}
@@ -112,7 +117,7 @@ def play(lab: Lab) -> None:
     with terminal(lab, "muster", "wait", "--timeout", "300", size=(80, 30)) as shown:
         lab.launch(1, tags=tags, user_data=given)
         shown.shows("start:")
-        keep("founding.txt", shown.shows("Pacemaker"))
+        keep("founding.txt", shown.shows("trust:"))
         with_wait = shown.shows("formed: ")
         keep("wait-formed.txt", with_wait)
     lab.run("1", "muster", "wait", "--for", "healthy", "--timeout", "120", timeout=130)
@@ -153,7 +158,14 @@ def hurt(lab: Lab) -> None:
     with terminal(lab, "muster", "status", "--watch", size=(80, 40)) as shown:
         shown.shows("3 of 3 nodes online")
         lab.kill("3")
-        keep("fenced.txt", shown.shows("OFFLINE"))
+        keep("lost.txt", shown.shows("OFFLINE"))
+        victim = lab.node("3").hostname
+        history, fenced = ("stonith_admin", "--history", victim), f"reboot of {victim} successful"
+        until_said(lab, "1", history, fenced)
+        with terminal(lab, *history) as asked:
+            keep("fence-history.txt", asked.shows(fenced))
+        keep("fenced.txt", shown.screen())
+        keep("returned.txt", shown.shows("3 of 3 nodes online"))
     units = ("musterd-status.socket", "musterd-admin.socket", "musterd.service")
     lab.run("1", "systemctl", "stop", *units)
     with terminal(lab, "muster", "status") as shown:
@@ -161,6 +173,30 @@ def hurt(lab: Lab) -> None:
     with terminal(lab, "muster", "wait", "--timeout", "5") as shown:
         keep("wait-down.txt", shown.shows("next:"))
 
+
+def until_said(lab: Lab, node: str, command: Sequence[str], words: str) -> None:
+    """Ask a program of Pacemaker, which tells nobody by itself, until it says so."""
+    deadline = time.monotonic() + PATIENCE
+    while words not in (said := lab.run(node, *command, check=False).stdout):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"captures: {command[0]} never said {words!r}:\n{said}")
+        time.sleep(LOOK)
+
+
+def sixteen(lab: Lab) -> None:
+    """The largest cluster, from tags alone, on a small and on a large terminal."""
+    lab.launch(LARGEST, tags={"muster:cluster": "web", "muster:size": str(LARGEST)})
+    asked = ("muster", "wait", "--for", "healthy", "--timeout", str(int(LONG)))
+    lab.run("1", *asked, timeout=LONG + 10)
+    lab.kill(str(LARGEST))
+    shown_lost = f"{LARGEST - 1} of {LARGEST} nodes online"
+    with terminal(lab, "muster", "status", "--watch") as shown:
+        keep("sixteen.txt", shown.shows(shown_lost))
+    with terminal(lab, "muster", "status", "--all", size=(80, 60)) as shown:
+        keep("sixteen-all.txt", shown.shows(shown_lost))
+
+
+PLAYS: dict[str, Callable[[Lab], None]] = {"three": three, "sixteen": sixteen}
 
 if __name__ == "__main__":
     sys.exit(main())
