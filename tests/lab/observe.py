@@ -26,6 +26,7 @@ PATIENCE = 300.0
 RECHECK = 5.0
 """Seconds after which a status is read again although no event came."""
 
+MACHINE_RECHECK = 0.5  # seconds
 CALLS_RECHECK = 1.0
 """Seconds after which the region is asked again for its calls."""
 
@@ -97,14 +98,26 @@ def ids(nodes: Sequence[Node]) -> list[str]:
 
 
 def wait_for(lab: Lab, goal: str, nodes: Sequence[str], timeout: float = PATIENCE) -> None:
-    """Wait with `muster wait` until every node is `formed` or `healthy`."""
+    """Wait with `muster wait` until every node is `formed` or `healthy`.
+
+    A node that is fenced while it is waited for is asked again when it is back.
+    """
     deadline = time.monotonic() + timeout
     for node in nodes:
-        left = max(1.0, deadline - time.monotonic())
-        command = ["muster", "wait", "--for", goal, "--timeout", f"{left:.0f}"]
-        done = lab.run(node, *command, check=False, timeout=left + 30)
-        if done.returncode != 0:
-            raise AssertionError(f"{node}: {done.stderr}\n{story(lab, node)}")
+        while not _answered(lab, goal, node, deadline):
+            time.sleep(MACHINE_RECHECK)  # the lab tells nobody of boots; it is asked
+
+
+def _answered(lab: Lab, goal: str, node: str, deadline: float) -> bool:
+    left = max(1.0, deadline - time.monotonic())
+    command = ["muster", "wait", "--for", goal, "--timeout", f"{left:.0f}"]
+    machine = lab.node(node)
+    if machine.machine != "up" and left > 1.0:
+        return False
+    done = lab.run(node, *command, check=False, timeout=left + 30)
+    if done.returncode != 0 and lab.node(node).leader == machine.leader:
+        raise AssertionError(f"{node}: {done.stderr}\n{story(lab, node)}")
+    return done.returncode == 0
 
 
 def story(lab: Lab, node: str) -> str:

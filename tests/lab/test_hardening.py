@@ -333,7 +333,8 @@ ALLOWED = {
         statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     )
 }
-# What this cluster has no need of, and who has.
+# What this cluster has no need of, and who has. A founding that takes long examines itself as the
+# doctor does.
 ELSEWHERE = {
     "DescribeSecurityGroups": "muster doctor",
     "DescribeRouteTables": "an overlay address",
@@ -397,7 +398,7 @@ def test_every_line_of_the_policy_is_needed(vault: Vault) -> None:
         words = ("pcs", "resource", verb, "networking-group", "--wait=120")
         vault.lab.run(vault.nodes[0], *words, timeout=180)
     done = {call.action for call in role_calls(vault) if call.outcome in ("ok", "DryRunOperation")}
-    assert done == ALLOWED - ELSEWHERE.keys()
+    assert done | ELSEWHERE.keys() == ALLOWED
 
 
 @pytest.mark.long
