@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import tell
 from muster_sim.world import SimNode, SimRegion
 from musterd.model import Phase
 
@@ -18,21 +18,13 @@ FOUNDING = 120.0  # virtual seconds, at most
 def in_virtual_time(story: Callable[[SimRegion], Awaitable[None]]) -> None:
     """Found a cluster of three, then tell the story."""
 
-    async def whole() -> None:
-        region = SimRegion(1, 3)
-        try:
-            for node in region.nodes:
-                node.boot()
-            assert await region.until(lambda: region.phases() == ["formed"] * 3, FOUNDING)
-            await story(region)
-        finally:
-            await region.end()
+    async def whole(region: SimRegion) -> None:
+        for node in region.nodes:
+            node.boot()
+        assert await region.until(lambda: region.phases() == ["formed"] * 3, FOUNDING)
+        await story(region)
 
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    tell(lambda: SimRegion(1, 3), whole)
 
 
 def clone(region: SimRegion, of: SimNode) -> SimNode:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import tell
 from muster_sim.world import SimRegion
 from musterd.errors import MusterError
 from musterd.spec import Fencing, Proof
@@ -18,21 +18,13 @@ LONG = 600.0  # virtual seconds
 def founded(seed: int, prove: Proof, story: Callable[[SimRegion], Awaitable[None]]) -> None:
     """Found a cluster of three whose spec wants this proof, then tell the story."""
 
-    async def whole() -> None:
-        region = SimRegion(seed, 3)
+    async def whole(region: SimRegion) -> None:
         region.spec_changes = {"fencing": Fencing(prove=prove)}
-        try:
-            for node in region.nodes:
-                node.boot()
-            await story(region)
-        finally:
-            await region.end()
+        for node in region.nodes:
+            node.boot()
+        await story(region)
 
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    tell(lambda: SimRegion(seed, 3), whole)
 
 
 def formed(region: SimRegion) -> bool:

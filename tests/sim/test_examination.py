@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from muster.api import Preflight
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import tell
 from muster_sim.world import SimNode, SimRegion
 from musterd.course import PREFLIGHT_AFTER, PREFLIGHT_EVERY
 from musterd.errors import CloudError, CloudErrorKind
@@ -17,22 +17,14 @@ pytestmark = pytest.mark.usefixtures("quiet_daemons")
 def in_virtual_time(story: Callable[[SimRegion], Awaitable[None]]) -> None:
     """Boot three nodes, the first one way deaf to the second, then tell the story."""
 
-    async def whole() -> None:
-        region = SimRegion(1, 3)
+    async def whole(region: SimRegion) -> None:
         first, second, _ = region.nodes
         region.faults.cut = {(second.instance_id, first.instance_id)}
-        try:
-            for node in region.nodes:
-                node.boot()
-            await story(region)
-        finally:
-            await region.end()
+        for node in region.nodes:
+            node.boot()
+        await story(region)
 
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    tell(lambda: SimRegion(1, 3), whole)
 
 
 async def examined(node: SimNode) -> Preflight:

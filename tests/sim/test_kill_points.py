@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import play
 from muster_sim.watchers import Watch
 from muster_sim.world import SimNode, SimRegion
 from musterd.errors import HelperError
@@ -156,11 +156,7 @@ async def _assert_a_second_run_is_idle(region: SimRegion) -> None:
 
 
 def _run(cell: Cell, number: int = 0, **changes: object) -> str:
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(_whole(cell, number, changes))
-    finally:
-        loop.close()
+    return play(_whole(cell, number, changes))
 
 
 @pytest.mark.parametrize("cell", tuple(_cells()), ids=str)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import tell
 from muster_sim.world import SimRegion
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
@@ -18,19 +18,8 @@ def in_virtual_time(
     size: int, story: Callable[[SimRegion], Awaitable[None]], instances: int = 0
 ) -> None:
     """Tell a story of so many founders."""
-
-    async def whole() -> None:
-        region = SimRegion(3, size, [1000.0 + n for n in range(instances or size)])
-        try:
-            await story(region)
-        finally:
-            await region.end()
-
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    created = [1000.0 + n for n in range(instances or size)]
+    tell(lambda: SimRegion(3, size, created), story)
 
 
 def reasons(region: SimRegion) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import play
 from muster_sim.world import SimNode, SimRegion
 
 SOON = 0.3  # virtual seconds; a round of hellos takes seconds
@@ -26,8 +26,4 @@ async def _told() -> None:
 
 
 def test_a_proof_of_fencing_is_told_at_once() -> None:
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(_told())
-    finally:
-        loop.close()
+    play(_told())

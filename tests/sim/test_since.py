@@ -1,19 +1,9 @@
 """The time since which a node is in its phase: a restart of musterd does not change the cluster."""
 
-from collections.abc import Coroutine
-
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import play
 from muster_sim.world import SimNode, SimRegion
 
 DOWN = 90.0  # virtual seconds without the daemon
-
-
-def play(story: Coroutine[None, None, None]) -> None:
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(story)
-    finally:
-        loop.close()
 
 
 def since(node: SimNode, phase: str) -> str:

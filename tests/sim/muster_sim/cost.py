@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import play
 from muster_sim.world import SimNode, SimRegion
 
 PATIENCE = 300.0  # virtual seconds
@@ -29,11 +29,7 @@ class Cost:
 
 def cost(nodes: int) -> Cost:
     """Found a cluster of so many nodes that boot together."""
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(_found(nodes))
-    finally:
-        loop.close()
+    return play(_found(nodes))
 
 
 async def _found(nodes: int) -> Cost:

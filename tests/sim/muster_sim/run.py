@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from muster_sim.cells import Recall, persisted
 from muster_sim.scenarios import Story, story
+from muster_sim.stage import play
 from muster_sim.troubles import Troubles
-from muster_sim.virtual import VirtualLoop
 from muster_sim.watchers import ViolationError, Watch, stuck
 from muster_sim.world import SimNode, SimRegion
 
@@ -50,11 +50,7 @@ def run(
         told.region.recall = recall
         return await told.whole()
 
-    loop = VirtualLoop()
-    try:
-        return loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    return play(whole())
 
 
 class _Run:
