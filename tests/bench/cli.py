@@ -4,7 +4,6 @@ All commands run in turn, round after round, on one node of a formed cluster, so
 same load. Held to the promise: `muster status` answers in 60 ms (median), cold start included.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 from ipaddress import IPv4Address
 
-from muster_bench import answers, tables
+from muster_bench import answers, options, tables
 from muster_bench.rounds import LIMIT, NAME, PRIVATE, SIZE, load
 from muster_lab.client import CHECKOUT, Lab
 from muster_lab.cloud_config import user_data
@@ -45,17 +44,14 @@ json.dump(taken, sys.stdout)
 
 def main() -> int:
     """Form a cluster, measure, print, and hold the figures against the promise."""
-    parser = argparse.ArgumentParser(prog="cli", description=__doc__)
+    parser = options.parser("cli", __doc__, "benchcli")
     parser.add_argument("--rounds", type=int, default=15, help="(default 15)")
-    parser.add_argument("--name", default="benchcli", help="which lab (default: benchcli)")
-    parser.add_argument("--deb", type=Path, help="package (default: newest dist/muster_*.deb)")
-    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
-    options = parser.parse_args()
-    lab = Lab(options.name)
+    asked = parser.parse_args()
+    lab = Lab(asked.name)
     lab.down()
     try:
-        _form(lab, options.deb or newest_package(CHECKOUT))
-        taken = measure(lab, "1", options.rounds)
+        _form(lab, asked.deb or newest_package(CHECKOUT))
+        taken = measure(lab, "1", asked.rounds)
     except MachineError as wrong:
         print(f"cli: {wrong}", file=sys.stderr)
         return 1
@@ -63,7 +59,7 @@ def main() -> int:
         lab.down()
     text = answers.table(taken, load())
     print(text)
-    if options.write:
+    if asked.write:
         tables.write("cli", text)
     over = [name for name in HELD if tables.middle(taken[name]) > PROMISED]
     for name in over:

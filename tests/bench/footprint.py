@@ -3,7 +3,6 @@
 Two of three founders boot and wait for the third; then it comes, they form, and rest.
 """
 
-import argparse
 import sys
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 from ipaddress import IPv4Address
 
-from muster_bench import tables
+from muster_bench import options, tables
 from muster_bench.rest import SERVICES, Usage
 from muster_bench.rounds import LIMIT, NAME, PRIVATE, SIZE
 from muster_lab.client import CHECKOUT, Lab
@@ -36,25 +35,22 @@ class Limits:
 
 def main() -> int:
     """Measure, print, and hold the figures against the limits."""
-    parser = argparse.ArgumentParser(prog="footprint", description=__doc__)
+    parser = options.parser("footprint", __doc__, "benchrest")
     parser.add_argument("--seconds", type=float, default=120.0, help="of rest (default 120)")
-    parser.add_argument("--name", default="benchrest", help="which lab (default: benchrest)")
-    parser.add_argument("--deb", type=Path, help="package (default: newest dist/muster_*.deb)")
-    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
-    options = parser.parse_args()
-    lab = Lab(options.name)
+    asked = parser.parse_args()
+    lab = Lab(asked.name)
     lab.down()
     try:
-        reads = _form(lab, options.deb or newest_package(CHECKOUT))
-        usage = _rest(lab, options.seconds)
+        reads = _form(lab, asked.deb or newest_package(CHECKOUT))
+        usage = _rest(lab, asked.seconds)
     except MachineError as wrong:
         print(f"footprint: {wrong}", file=sys.stderr)
         return 1
     finally:
         lab.down()
-    text = _table(usage, reads, options.seconds)
+    text = _table(usage, reads, asked.seconds)
     print(text)
-    if options.write:
+    if asked.write:
         tables.write("footprint", text)
     over = _over(usage["musterd.service"], reads)
     for each in over:

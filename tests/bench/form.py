@@ -1,6 +1,5 @@
 """`make bench-form`: founding with muster beside a bare pcs script, in the same lab, in turn."""
 
-import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from muster_bench import bare, mustered, tables
+from muster_bench import bare, mustered, options, tables
 from muster_bench.rounds import SIZE, Round
 from muster_lab.client import CHECKOUT, Lab
 from muster_lab.image import newest_package
@@ -17,25 +16,22 @@ from muster_lab.ports import MachineError
 
 def main() -> int:
     """Run the rounds; print, and write when asked."""
-    parser = argparse.ArgumentParser(prog="form", description=__doc__)
+    parser = options.parser("form", __doc__, "benchform")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--name", default="benchform", help="which lab (default: benchform)")
-    parser.add_argument("--deb", type=Path, help="package (default: newest dist/muster_*.deb)")
     parser.add_argument("--json", type=Path, help="where to put all figures")
-    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
-    options = parser.parse_args()
-    lab = Lab(options.name)
+    asked = parser.parse_args()
+    lab = Lab(asked.name)
     try:
-        ours, theirs = _rounds(lab, options.rounds, options.deb or newest_package(CHECKOUT))
+        ours, theirs = _rounds(lab, asked.rounds, asked.deb or newest_package(CHECKOUT))
     except MachineError as wrong:
         print(f"form: {wrong}", file=sys.stderr)
         return 1
     text = tables.founding(ours, theirs, SIZE)
     print(text)
-    if options.json:
+    if asked.json:
         figures = {"muster": [asdict(each) for each in ours], "bare": [asdict(o) for o in theirs]}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    if options.write:
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if asked.write:
         tables.write("founding", text)
     return 0
 

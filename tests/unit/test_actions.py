@@ -4,26 +4,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from muster_sim import samples
 from musterd.actions import Actions, Reach
 from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable
 from musterd.knowledge import Knowledge
-from musterd.model import Node
 from musterd.settings import load
 
 ADDRESS = "10.0.0.100"
-NODE = Node(
-    instance_id="i-00000000000000001",
-    name="ip-10-0-0-11",
-    address="10.0.0.11",
-    zone="eu-west-1a",
-    region="eu-west-1",
-    vpc_id="vpc-1",
-    subnet_id="subnet-1",
-    subnet_cidr="10.0.0.0/24",
-    launch_index=0,
-)
+NODE = samples.node()
 
 
 class TagsOff:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from muster_sim import samples
 from musterd.election import machine
 from musterd.election.types import Durable
 from musterd.helper_wire import Tags
@@ -15,7 +16,6 @@ from musterd.model import (
     ClusterState,
     Decree,
     Member,
-    Node,
     Phase,
     ResourceState,
 )
@@ -26,17 +26,7 @@ from musterd.status import hello_of, status_of
 
 OWN, PEER = "i-00000000000000001", "i-00000000000000002"
 NOW, WALL = 100.0, 1_767_225_600.0
-NODE = Node(
-    instance_id=OWN,
-    name="ip-10-0-0-11",
-    address="10.0.0.11",
-    zone="eu-west-1a",
-    region="eu-west-1",
-    vpc_id="vpc-1",
-    subnet_id="subnet-1",
-    subnet_cidr="10.0.0.0/24",
-    launch_index=0,
-)
+NODE = samples.node()
 DECREE = Decree(
     uuid="ab" * 16,
     members=(Member(OWN, "ip-10-0-0-11", "10.0.0.11"), Member(PEER, "ip-10-0-0-12", "10.0.0.12")),
