@@ -58,14 +58,14 @@ def parse(text: str) -> ElementTree.Element:
     return root
 
 
-def live(host: Host) -> ElementTree.Element:
-    """Return the running cluster's CIB.
+def live(host: Host, *, local: bool = False) -> ElementTree.Element:
+    """Return the running cluster's CIB; `local` is this node's copy, which waits for nobody.
 
     Raises:
         HelperError: Pacemaker did not show it.
     """
     ran = must(
-        host.run(["cibadmin", "--query"], timeout=60),
+        host.run(["cibadmin", "--query", *(("--local",) if local else ())], timeout=60),
         "the running cluster did not show its configuration",
         "type `pcs status` on this node; the step is tried again",
     )
@@ -133,6 +133,13 @@ def set_pairs(root: ElementTree.Element, words: Sequence[str]) -> bool:
             identity = f"{holder.get('id')}-{name}"
             ElementTree.SubElement(holder, "nvpair", id=identity, name=name, value=value)
     return True
+
+
+def pairs_of(root: ElementTree.Element, command: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what `set_pairs` with such a command would have set: names and values."""
+    path = "crm_config/cluster_property_set" if command[0] == "property" else "rsc_defaults/*"
+    for pair in root.iterfind(f"configuration/{path}/nvpair"):
+        yield pair.get("name", ""), pair.get("value", "")
 
 
 def lacking(wanted: ElementTree.Element, live: ElementTree.Element) -> tuple[str, ...]:

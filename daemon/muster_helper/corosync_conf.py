@@ -89,6 +89,8 @@ def is_stub(conf: Section) -> bool:
 def judge(text: str | None, identity: Identity | None) -> Verdict:
     """Return what the file is to a cluster of this identity (None: none is decided yet).
 
+    The uuid alone says whose it is: its members change in the life of a cluster.
+
     Args:
         text: the file's content, None when there is no file.
         identity: the cluster this node should belong to.
@@ -107,16 +109,22 @@ def judge(text: str | None, identity: Identity | None) -> Verdict:
     )
     if identity is None or uuid != identity.uuid:
         return Verdict(CorosyncConfig.FOREIGN, told)
-    wanted = {(member.name, str(member.address)) for member in identity.members}
-    listed = set(nodes(conf))
-    if listed != wanted:
-        extra = ", ".join(sorted(node for node, _ in listed - wanted)) or "nobody"
-        lacks = ", ".join(sorted(node for node, _ in wanted - listed)) or "nobody"
-        return Verdict(
-            CorosyncConfig.FOREIGN,
-            f"{told}: the decided uuid, but other members (besides: {extra}; lacking: {lacks})",
-        )
     return Verdict(CorosyncConfig.OURS)
+
+
+def differences(text: str, identity: Identity) -> str:
+    """Return in words how the nodes of a file differ from an identity's members, "" if they do not.
+
+    Raises:
+        BrokenConfigError: the text is no corosync.conf.
+    """
+    wanted = {(member.name, str(member.address)) for member in identity.members}
+    listed = set(nodes(parse(text)))
+    if listed == wanted:
+        return ""
+    extra = ", ".join(sorted(node for node, _ in listed - wanted)) or "nobody"
+    lacks = ", ".join(sorted(node for node, _ in wanted - listed)) or "nobody"
+    return f"besides the members: {extra}; lacking: {lacks}"
 
 
 def with_uuid(text: str, uuid: str) -> str:

@@ -35,6 +35,12 @@ _MIDDLES: Mapping[Verb, tuple[str, ...]] = {
     Verb.TRUST: ("middle",),  # pcsd accepts the token, pcs does not know the members
     Verb.PROBE_FENCING: ("middle",),  # one member's state is known
     Verb.FENCE: ("middle",),  # the member is about to be fenced
+    Verb.OFFER: ("middle",),  # the offer is noted, pcsd does not accept it yet
+    # The newcomer can be fenced and is no node; it is a node, and size's rules are the old ones.
+    Verb.ADMIT: ("middle-mapped", "middle-added"),
+    # Resources have left, or the fence is confirmed; it is no node any more.
+    Verb.EXPEL: ("middle-confirmed", "middle-removed"),
+    Verb.WITHDRAW: ("middle",),  # corosync.conf is gone, keys are there
 }
 POINTS: Mapping[Verb, tuple[str, ...]] = {
     verb: tuple(f"{verb}:{moment}" for moment in ("before", *middles, "after"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
+from muster_helper import instances
 from muster_helper.children import Runner
 from muster_helper.paths import Paths
 from musterd.errors import HelperError
@@ -31,6 +32,8 @@ class Host:
     name: str = field(default_factory=lambda: os.uname().nodename)
     reach: Callable[[str], None] = field(default=lambda _: None)
     """Come to a point of `faults.POINTS`."""
+    instance_state: Callable[[str, str], str] = field(default=instances.state)
+    """What EC2 says of an instance id in a region."""
 
     def read(self, path: Path) -> str | None:
         """Return a text file, None when there is none; odd bytes become replacement marks."""

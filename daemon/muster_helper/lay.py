@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
-from muster_helper import cib, files
+from muster_helper import cib, files, hosts_file
 from muster_helper.children import must
-from muster_helper.corosync_conf import BrokenConfigError, judge, with_uuid
+from muster_helper.corosync_conf import BrokenConfigError, differences, judge, with_uuid
 from muster_helper.host import Host
 from muster_helper.look import Look, look
-from muster_helper.refusals import unless_free, unless_member, unless_wanted
+from muster_helper.refusals import unless_free, unless_member, unless_ours, unless_wanted
 from musterd.errors import HelperError
 from musterd.helper_wire import Done, Identity, LayParams
 from musterd.model import CorosyncConfig
@@ -32,7 +32,9 @@ def lay(host: Host, params: LayParams) -> Done:
     unless_free(found)
     if found.kind is not CorosyncConfig.OURS:
         unless_wanted(host, params.identity)
-    elif found.keys_digest:
+        return Done(tuple(_steps(host, params, found)))
+    unless_ours(host, found, params.identity)
+    if found.keys_digest:
         return Done()
     return Done(tuple(_steps(host, params, found)))
 
@@ -56,27 +58,11 @@ def _steps(host: Host, params: LayParams, found: Look) -> Iterator[str]:
         files.replace(host.paths.cib, cib.seed(host), 0o600, owner)
         host.reach("lay:middle-cib")
         yield "Pacemaker starts from the seed CIB"
-    yield from _hosts(host, params.identity)
+    yield from hosts_file.name_members(host, params.identity)
     host.reach("lay:middle-hosts")
     host.say("corosync.conf is written")
     files.replace(host.paths.corosync_conf, _corosync_conf(host, params.identity), 0o644)
     yield f"corosync.conf is that of cluster {params.identity.name}"
-
-
-def _hosts(host: Host, identity: Identity) -> Iterator[str]:
-    """Append the members that the hosts file does not have, under a line that says whose."""
-    text = host.read(host.paths.hosts) or ""
-    entries = [line.split("#", 1)[0].split() for line in text.splitlines()]
-    known = {(words[0], name) for words in entries for name in words[1:]}
-    lines = [
-        f"{member.address} {member.name}"
-        for member in identity.members
-        if (str(member.address), member.name) not in known
-    ]
-    if lines:
-        marker = f"# muster: members of cluster {identity.name} ({identity.uuid})"
-        files.append(host.paths.hosts, (marker, *lines))
-        yield f"{host.paths.hosts} names {len(lines)} members"
 
 
 def _corosync_conf(host: Host, identity: Identity) -> bytes:
@@ -101,11 +87,12 @@ def _corosync_conf(host: Host, identity: Identity) -> bytes:
         text = target.read_text(encoding="utf-8")
     try:
         text = with_uuid(text, identity.uuid)
+        wrong = differences(text, identity)
     except BrokenConfigError as broken:
         _unexpected(str(broken))
     verdict = judge(text, identity)
-    if verdict.kind is not CorosyncConfig.OURS:
-        _unexpected(verdict.detail)
+    if wrong or verdict.kind is not CorosyncConfig.OURS:
+        _unexpected(wrong or verdict.detail)
     if not re.search(rf"(?m)^\s*token: {identity.token_ms}$", text):
         _unexpected("it lacks the token time")
     return text.encode()

@@ -18,6 +18,7 @@ class Look:
     verdict: corosync_conf.Verdict
     corosync_digest: str  # sha256 of corosync.conf, "" when absent
     keys_digest: str  # sha256 over both authkeys, "" unless both are whole
+    others: str  # how its nodes differ from the identity's members, in words
     on_disk: cib.OnDisk
     units: dict[str, systemd.Unit]
 
@@ -60,9 +61,19 @@ def look(host: Host, identity: Identity | None) -> Look:
         corosync_conf.judge(text, identity),
         "" if text is None else hashlib.sha256(text.encode()).hexdigest(),
         _keys_digest(host),
+        _others(text, identity),
         cib.on_disk(host),
         systemd.units(host.run),
     )
+
+
+def _others(text: str | None, identity: Identity | None) -> str:
+    if text is None or identity is None:
+        return ""
+    try:
+        return corosync_conf.differences(text, identity)
+    except corosync_conf.BrokenConfigError:
+        return ""  # the verdict says so
 
 
 def _keys_digest(host: Host) -> str:

@@ -39,7 +39,18 @@ def unless_member(host: Host, identity: Identity) -> None:
 
 
 def unless_ours(host: Host, look: Look, identity: Identity) -> None:
-    """Refuse unless this node's corosync.conf is this cluster's and lists this node."""
+    """Refuse unless corosync.conf is this cluster's and lists exactly these members."""
+    unless_of_cluster(host, look, identity)
+    if look.others:
+        refuse(
+            f"corosync.conf on this node lists other members of cluster {identity.name}",
+            look.others,
+            "wait: musterd looks at the node again; `muster status` names the members",
+        )
+
+
+def unless_of_cluster(host: Host, look: Look, identity: Identity) -> None:
+    """Refuse unless this node's corosync.conf is this cluster's, whoever else it lists."""
     unless_member(host, identity)
     if look.kind is not CorosyncConfig.OURS:
         found = look.verdict.detail or look.kind.value

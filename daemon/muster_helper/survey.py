@@ -2,15 +2,17 @@
 
 import re
 
-from muster_helper import aws_profile, firewall, requirements, systemd
+from muster_helper import aws_profile, cib, corosync_conf, firewall, live, requirements, systemd
 from muster_helper.build import is_built
 from muster_helper.host import Host
 from muster_helper.look import Look, look
+from muster_helper.offer import offered
 from muster_helper.probe import map_faults, members_of
 from muster_helper.trust import trusted
 from musterd.errors import HelperError, NoClusterError, SettingsError
 from musterd.helper_wire import Identity, SurveyParams
-from musterd.model import CorosyncConfig, NodeFacts
+from musterd.model import CorosyncConfig, Member, NodeFacts
+from musterd.pcs_words import fence_device
 from musterd.settings import Settings
 from musterd.spec import INSTANCE_ID, Spec
 
@@ -48,6 +50,29 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         if ours and found.running and params.identity is not None and settings is not None
         else (),
         unprepared=left,
+        offered=params.identity is not None and offered(host, params.identity),
+        members=_members(host, params.identity, found, settings) if ours else (),
+    )
+
+
+def _members(
+    host: Host, identity: Identity | None, found: Look, settings: Settings | None
+) -> tuple[Member, ...]:
+    """Return who corosync.conf lists, each with its instance as the running cluster maps it.
+
+    The fencing device's map is what a quorum has agreed on; what the daemon says fills its gaps.
+    """
+    conf = host.read(host.paths.corosync_conf)
+    if conf is None or identity is None or settings is None or not found.running:
+        return ()
+    ids = {member.name: member.instance_id for member in identity.members}
+    try:
+        ids |= live.host_map(cib.live(host, local=True), fence_device(settings.spec))
+    except HelperError:
+        return ()  # Pacemaker is on its way up or down: nothing to go by
+    return tuple(
+        Member(ids.get(name, ""), name, address)
+        for name, address in corosync_conf.nodes(corosync_conf.parse(conf))
     )
 
 

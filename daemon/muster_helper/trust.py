@@ -1,100 +1,61 @@
-"""`trust`: pcs usable from any node, by one token that all members accept and present.
+"""`trust`: pcs usable from any node, by one token that all members accept and present."""
 
-No password of hacluster exists. Both pcs commands only touch local files; neither repeats well
-(accept_token adds an entry each time), so the files are read first. Formats: pcs's known-hosts
-(format_version 1) and pcs_users.conf, both JSON.
-"""
+from base64 import b64decode
 
-import json
-from base64 import b64encode
-from pathlib import Path
-from typing import Any
-
-from muster_helper.children import must
+from muster_helper import hosts_file, offer, pcs_tokens
 from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.refusals import unless_ours
+from musterd.errors import HelperError
 from musterd.helper_wire import Done, Identity, TrustParams
-
-_PCSD_PORT = 2224
-_TIMEOUT = 60.0  # seconds; about one at rest, pcs starts a Ruby helper for the second command
 
 
 def trust(host: Host, params: TrustParams) -> Done:
     """Have pcsd accept the members' token, and root's pcs present it to each of them."""
+    members = params.identity.members
     unless_ours(host, look(host, params.identity), params.identity)
-    token = params.pcsd_token.encode()
-    encoded = b64encode(token).decode()
+    token = params.pcsd_token.encode() if params.pcsd_token else _shared(host, params.identity)
     changed = []
-    if encoded not in _accepted(host):
-        host.say("pcsd learns the members' token")
-        must(
-            host.run(["pcs", "pcsd", "accept_token", "/dev/stdin"], timeout=_TIMEOUT, stdin=token),
-            "pcsd did not take the members' token",
-            "type `pcs pcsd status` on this node",
-        )
+    if pcs_tokens.accept(host, token):
         host.reach("trust:middle")
         changed.append("pcsd accepts the members' token")
-    if not _knows(host, params.identity, encoded):
-        host.say("pcs learns the members")
-        hosts = [
-            word
-            for member in params.identity.members
-            for word in (member.name, f"addr={member.address}:{_PCSD_PORT}")
-        ]
-        must(
-            host.run(
-                ["pcs", "host", "auth", *hosts, "--token", "/dev/stdin"],
-                timeout=_TIMEOUT,
-                stdin=token,
-            ),
-            "pcs did not take the list of members",
-            "type `pcs pcsd status` on this node",
-        )
-        changed.append(f"pcs knows {', '.join(member.name for member in params.identity.members)}")
+    if pcs_tokens.meet(host, members, token):
+        changed.append(f"pcs knows {', '.join(member.name for member in members)}")
+    changed += hosts_file.name_members(host, params.identity)
+    if offer.take_back(host):
+        changed.append("pcsd no longer accepts the token this node joined with")
     return Done(tuple(changed))
 
 
 def trusted(host: Host, identity: Identity) -> bool:
-    """Tell whether pcs knows every member, by one token that the own pcsd accepts."""
-    return any(_knows(host, identity, token) for token in _accepted(host))
+    """Tell whether pcs knows every member, by one token that the own pcsd accepts.
 
-
-def _accepted(host: Host) -> frozenset[str]:
-    """Return the tokens pcsd accepts; a torn file accepts none, as pcsd reads it."""
-    entries = _json(host, host.paths.pcs_users)
-    if not isinstance(entries, list):
-        return frozenset()
-    return frozenset(
-        entry["token"]
-        for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("token"), str)
+    The token that a node offers to be admitted is not that one.
+    """
+    return any(
+        pcs_tokens.knows(host, identity.members, token) and not offer.is_offered(host, token)
+        for token in pcs_tokens.accepted(host)
     )
 
 
-def _knows(host: Host, identity: Identity, token: str) -> bool:
-    """Tell whether known-hosts has every member with its address and this token."""
-    content = _json(host, host.paths.known_hosts)
-    known = content.get("known_hosts") if isinstance(content, dict) else None
-    if not isinstance(known, dict):
-        return False
-    for member in identity.members:
-        entry = known.get(member.name)
-        if not isinstance(entry, dict) or entry.get("token") != token:
-            return False
-        wanted = {"addr": str(member.address), "port": _PCSD_PORT}
-        destinations = entry.get("dest_list")
-        # pcs uses the first only
-        if not isinstance(destinations, list) or destinations[:1] != [wanted]:
-            return False
-    return True
+def _shared(host: Host, identity: Identity) -> bytes:
+    """Return the token that members of a cluster formed earlier share.
 
+    A member accepts it already. A node that is joining has been given it by the conductor's pcs
+    with the list of hosts, and accepts nothing yet but what it offered itself.
 
-def _json(host: Host, path: Path) -> Any:
-    text = host.read(path)
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    Raises:
+        HelperError: pcs presents no token to any member.
+    """
+    listed = pcs_tokens.presented(host)
+    found = {listed[m.name] for m in identity.members if m.name in listed}
+    shared = {token for token in found if not offer.is_offered(host, token)}
+    if not shared:
+        raise HelperError(
+            "pcs on this node knows no token of the members",
+            refused=False,
+            why=f"{host.paths.known_hosts} names none of them",
+            cure="type `pcs host auth` with all members on this node",
+        )
+    mine = shared & pcs_tokens.accepted(host)
+    return b64decode(min(mine or shared))

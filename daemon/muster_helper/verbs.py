@@ -9,11 +9,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from muster_helper.admit import admit
 from muster_helper.build import build
 from muster_helper.configure import configure
+from muster_helper.expel import expel
 from muster_helper.fence import fence
 from muster_helper.host import Host
 from muster_helper.lay import lay
+from muster_helper.offer import offer, withdraw
 from muster_helper.prepare import prepare
 from muster_helper.probe import probe
 from muster_helper.refusals import malformed
@@ -21,16 +24,20 @@ from muster_helper.start import start
 from muster_helper.survey import survey
 from muster_helper.trust import trust
 from musterd.helper_wire import (
+    AdmitParams,
     ConfigureParams,
     Done,
+    ExpelParams,
     FenceParams,
     LayParams,
+    OfferParams,
     PrepareParams,
     ProbeParams,
     ProbeResult,
     StartParams,
     SurveyParams,
     TrustParams,
+    WithdrawParams,
 )
 from musterd.model import NodeFacts, Verb
 
@@ -57,6 +64,10 @@ VERBS: dict[Verb, Entry] = {
     Verb.TRUST: Entry(TrustParams, trust),
     Verb.PROBE_FENCING: Entry(ProbeParams, probe),
     Verb.FENCE: Entry(FenceParams, fence),
+    Verb.OFFER: Entry(OfferParams, offer),
+    Verb.ADMIT: Entry(AdmitParams, admit),
+    Verb.EXPEL: Entry(ExpelParams, expel),
+    Verb.WITHDRAW: Entry(WithdrawParams, withdraw),
 }
 
 

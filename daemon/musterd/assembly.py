@@ -92,6 +92,10 @@ def after(verb: Verb, facts: NodeFacts) -> NodeFacts:
             return replace(facts, built=True)
         case Verb.TRUST:
             return replace(facts, trusted=True)
+        case Verb.OFFER:
+            return replace(facts, offered=True)
+        case Verb.WITHDRAW:
+            return replace(facts, laid=False, offered=False, corosync=CorosyncConfig.ABSENT)
         case _:
             return facts
 

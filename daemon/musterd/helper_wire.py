@@ -40,7 +40,8 @@ class Identity:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     name: Annotated[str, Field(pattern=CLUSTER_NAME)]
     uuid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    members: Annotated[tuple[WireMember, ...], Field(min_length=2, max_length=16)]
+    # One only while the other of two is being replaced.
+    members: Annotated[tuple[WireMember, ...], Field(min_length=1, max_length=16)]
     token_ms: Annotated[int, Field(ge=1_000, le=300_000)]
 
 
@@ -82,11 +83,15 @@ class LayParams:
 
 @dataclass(frozen=True)
 class TrustParams:
-    """`trust`: pcs usable from any node, without a hacluster password."""
+    """`trust`: pcs usable from any node, without a hacluster password.
+
+    Without a token (a formed cluster has forgotten what its own was derived from) the one that pcs
+    already presents to the members counts.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     identity: Identity
-    pcsd_token: PcsdToken = field(repr=False)
+    pcsd_token: PcsdToken | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,58 @@ class FenceParams:
     target: Annotated[str, Field(pattern=INSTANCE_ID)]
 
 
+@dataclass(frozen=True)
+class OfferParams:
+    """`offer`: this node's pcsd lets the conductor in, once, so that it can be admitted.
+
+    `identity` is the cluster as its members tell it, with this node in it.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    pcsd_token: PcsdToken = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AdmitParams:
+    """`admit`: the conductor takes a node into the running cluster.
+
+    `identity` lists the members with the newcomer; the token is the one it has offered.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    newcomer: Annotated[str, Field(pattern=INSTANCE_ID)]
+    pcsd_token: PcsdToken = field(repr=False)
+    tags: Tags
+    spec_digest: Digest
+    region: Region
+
+
+@dataclass(frozen=True)
+class ExpelParams:
+    """`expel`: the conductor takes a member out of the running cluster.
+
+    `identity` still lists it. A member that EC2 does not call terminated must have asked to leave.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+    leaving: Annotated[str, Field(pattern=INSTANCE_ID)]
+    asked: bool
+    tags: Tags
+    spec_digest: Digest
+    region: Region
+
+
+@dataclass(frozen=True)
+class WithdrawParams:
+    """`withdraw`: undo an admission that the cluster does not know of."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    identity: Identity
+
+
 Params = (
     SurveyParams
     | PrepareParams
@@ -143,6 +200,10 @@ Params = (
     | ConfigureParams
     | ProbeParams
     | FenceParams
+    | OfferParams
+    | AdmitParams
+    | ExpelParams
+    | WithdrawParams
 )
 
 

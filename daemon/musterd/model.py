@@ -174,6 +174,9 @@ class NodeFacts:
     boot_id: str = ""  # names this boot, and no other
     map_faults: tuple[str, ...] = ()  # what is wrong with the running stonith device's map
     unprepared: tuple[str, ...] = ()  # sentences: what `prepare` still has to do
+    offered: bool = False  # pcsd lets the cluster's conductor in, for this node to join
+    # who belongs to the running cluster, by its own files: corosync.conf and the fencing map
+    members: tuple[Member, ...] = ()
 
 
 class ResourceState(StrEnum):
@@ -220,14 +223,26 @@ class Verb(StrEnum):
     CONFIGURE = "configure"
     PROBE_FENCING = "probe-fencing"
     FENCE = "fence"
+    OFFER = "offer"
+    ADMIT = "admit"
+    EXPEL = "expel"
+    WITHDRAW = "withdraw"
+
+
+DAY_TWO = frozenset({Verb.OFFER, Verb.ADMIT, Verb.EXPEL, Verb.WITHDRAW})
+"""What no founding needs: verbs that change the members of a formed cluster."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One verb this node's helper is to perform next, and why."""
+    """One verb this node's helper is to perform next, and why.
+
+    `target` is the instance id of the node it is about, where that is another one.
+    """
 
     verb: Verb
     why: str
+    target: str = ""
 
 
 @dataclass(frozen=True)

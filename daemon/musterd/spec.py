@@ -109,6 +109,21 @@ class Fencing:
     options: dict[str, Scalar] = field(default_factory=dict)
 
 
+class ReplaceMode(StrEnum):
+    """Who decides that a terminated member leaves the cluster."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True)
+class Replace:
+    """`[replace]`: what happens when EC2 calls a member terminated."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    mode: ReplaceMode = ReplaceMode.AUTO
+
+
 class AddressKind(StrEnum):
     """How a floating address moves between nodes."""
 
@@ -159,6 +174,7 @@ class Spec:
     secret: Secret = field(default_factory=Secret)
     corosync: Corosync = field(default_factory=Corosync)
     fencing: Fencing = field(default_factory=Fencing)
+    replace: Replace = field(default_factory=Replace)
     address: tuple[Address, ...] = ()
     resource: tuple[Resource, ...] = ()
     shared_disk: tuple[SharedDisk, ...] = ()

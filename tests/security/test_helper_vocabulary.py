@@ -48,6 +48,24 @@ GOOD: dict[Verb, dict[str, Any]] = {
     Verb.TRUST: {"identity": IDENTITY, "pcsd_token": "t" * 128},
     Verb.PROBE_FENCING: {"identity": IDENTITY, "tags": TAGS, "region": "eu-west-1"},
     Verb.FENCE: {"identity": IDENTITY, "target": "i-00000000000000002"},
+    Verb.OFFER: {"identity": IDENTITY, "pcsd_token": "t" * 128},
+    Verb.ADMIT: {
+        "identity": IDENTITY,
+        "newcomer": "i-00000000000000001",
+        "pcsd_token": "t" * 128,
+        "tags": TAGS,
+        "spec_digest": "0" * 64,
+        "region": "eu-west-1",
+    },
+    Verb.EXPEL: {
+        "identity": IDENTITY,
+        "leaving": "i-00000000000000001",
+        "asked": False,
+        "tags": TAGS,
+        "spec_digest": "0" * 64,
+        "region": "eu-west-1",
+    },
+    Verb.WITHDRAW: {"identity": IDENTITY},
 }
 HOSTILE_TEXT = (
     *("", " ", "--force", "-h", "../../etc/shadow", "/etc/shadow", "a b", "a\nb", "web\n", "a\0b"),
@@ -72,6 +90,7 @@ MAY: dict[str, tuple[Any, ...]] = {
     "cluster": (None,),
     "size": (None,),
     "allocations": ({},),
+    "asked": (True, 1),
 }
 
 
@@ -131,6 +150,8 @@ def test_no_hostile_value_passes_anywhere(verb: Verb) -> None:
     tried = 0
     for path in leaves(GOOD[verb]):
         allowed = MAY.get(str(path[-1]) if path else "", ())
+        if verb is Verb.TRUST and path == ("pcsd_token",):
+            allowed = (None,)  # a formed cluster's is known to pcs
         if verb is Verb.SURVEY and path in ((), ("identity",)):
             allowed = ({},) if not path else (None,)
         for value in HOSTILE:
@@ -154,7 +175,7 @@ def test_a_number_is_a_number(value: object) -> None:
 
 @pytest.mark.parametrize("verb", GOOD)
 def test_no_key_may_be_added_or_missing(verb: Verb) -> None:
-    optional = {"identity", "tags"} if verb is Verb.SURVEY else set()
+    optional = {Verb.SURVEY: {"identity", "tags"}, Verb.TRUST: {"pcsd_token"}}.get(verb, set())
     for path in leaves(GOOD[verb]):
         holder: Any = GOOD[verb]
         for part in path:
@@ -267,6 +288,9 @@ WIRE = {
     "corosync_key": "secret",
     "pacemaker_key": "secret",
     "pcsd_token": "secret",
+    "newcomer": "which of the members to be is to be admitted",
+    "leaving": "which of the members is to go",
+    "asked": "whether it asked; if not, EC2 must call it terminated",
     "spec_digest": "must be that of the root-owned spec",
     "subnet": "what addresses may be in",
     "allocations": "elastic address -> allocation id, by EC2's word",

@@ -25,6 +25,10 @@ TIMEOUTS: Mapping[Verb, float] = {
     Verb.CONFIGURE: 240.0,
     Verb.PROBE_FENCING: 240.0,  # one agent after another, each with a time-out of its own
     Verb.FENCE: 590.0,  # EC2 can take minutes to stop a hung system
+    Verb.OFFER: 120.0,
+    Verb.ADMIT: 600.0,  # pcs talks to every member, and some may be slow to answer
+    Verb.EXPEL: 900.0,  # resources may take minutes to leave a member
+    Verb.WITHDRAW: 60.0,
 }
 # systemd resets a connection too many, and counts one until its process is gone.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before asking again after a reset

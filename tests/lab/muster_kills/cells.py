@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from muster_helper.faults import POINTS
-from musterd.model import Verb
+from musterd.model import DAY_TWO, Verb
 
 FOUNDING: Mapping[Verb, tuple[str, ...]] = {
-    verb: points for verb, points in POINTS.items() if verb is not Verb.FENCE
+    verb: points for verb, points in POINTS.items() if verb not in {Verb.FENCE, *DAY_TWO}
 }
 """The points of every founding; a real fence is only for those who ask for that proof."""
 

@@ -192,7 +192,7 @@ class FakeNode:
     def _cibadmin(self, words: list[str], stdin: bytes) -> str:
         if words == ["--empty"]:
             return EMPTY_CIB.format(epoch=1, nodes="")
-        if words == ["--query"]:
+        if words in (["--query"], ["--query", "--local"]):
             return self.live
         assert words == ["--patch", "--sync-call", "--xml-pipe"]
         self.live = stdin.decode()

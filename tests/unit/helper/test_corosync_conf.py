@@ -3,7 +3,7 @@
 import pytest
 from fake_node import IDENTITY, STUB, corosync_conf_of_pcs
 
-from muster_helper.corosync_conf import BrokenConfigError, judge, parse, with_uuid
+from muster_helper.corosync_conf import BrokenConfigError, differences, judge, parse, with_uuid
 from musterd.helper_wire import Identity
 from musterd.model import CorosyncConfig
 
@@ -34,11 +34,11 @@ def test_another_uuid_is_foreign() -> None:
     assert judge(OURS, other).kind is CorosyncConfig.FOREIGN
 
 
-def test_other_members_under_our_uuid_are_foreign_and_named() -> None:
+def test_members_may_change_under_our_uuid_and_are_told_apart() -> None:
     text = OURS.replace("10.0.0.12", "10.0.0.13").replace("ip-10-0-0-12", "stranger")
-    verdict = judge(text, IDENTITY)
-    assert verdict.kind is CorosyncConfig.FOREIGN
-    assert "besides: stranger; lacking: ip-10-0-0-12" in verdict.detail
+    assert judge(text, IDENTITY).kind is CorosyncConfig.OURS
+    assert differences(text, IDENTITY) == "besides the members: stranger; lacking: ip-10-0-0-12"
+    assert differences(OURS, IDENTITY) == ""
 
 
 def test_debians_example_is_the_stub() -> None:

@@ -41,7 +41,7 @@ def test_a_second_run_runs_no_pcs(member: FakeNode) -> None:
 
 def test_the_token_goes_by_standard_input_only(member: FakeNode) -> None:
     trust(member.host(), PARAMS)
-    assert member.stdins.count(PARAMS.pcsd_token.encode()) == 2
+    assert member.stdins.count(b"t" * 128) == 2
     assert not [word for call in member.calls for word in call if "tttt" in word]
 
 

@@ -1,0 +1,145 @@
+"""`expel`: the conductor takes one member out of the running cluster.
+
+A member that did not ask for it goes only when EC2 itself, asked from here as root, calls its
+instance terminated: neither its silence nor the daemon's word is enough.
+"""
+
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree
+
+from muster_helper import change, live, pcs_tokens
+from muster_helper.children import must
+from muster_helper.host import Host
+from muster_helper.probe import members_of
+from muster_helper.refusals import refuse
+from musterd.errors import HelperError
+from musterd.helper_wire import Done, ExpelParams, WireMember
+from musterd.spec import Spec
+
+_MON_TIMEOUT = 30.0  # seconds; 20 ms at rest
+_MOVED_TIMEOUT = 600.0  # seconds for resources to stop and start elsewhere
+_TERMINATED = "terminated"
+
+
+def expel(host: Host, params: ExpelParams) -> Done:
+    """Take the member out; what is done already is not done again."""
+    spec = change.acting(host, params.identity, params.tags, params.spec_digest)
+    leaving = [m for m in params.identity.members if m.instance_id == params.leaving]
+    if not leaving or leaving[0].name == host.name:
+        refuse(
+            "a node cannot take itself out of the cluster",
+            f"{params.leaving} is this node, or no member",
+            f"type `pcs cluster stop` here, then `muster leave {host.name}` on another member",
+        )
+    return Done(tuple(_steps(host, params, spec, leaving[0])))
+
+
+def _steps(host: Host, params: ExpelParams, spec: Spec, member: WireMember) -> Iterator[str]:
+    before = members_of(params.identity)
+    after = tuple(m for m in before if m.instance_id != params.leaving)
+    nodes = _nodes(host)
+    state = nodes.get(member.name, "")
+    _unless_quorate_without(nodes, member.name, len(after))
+    if params.asked and state == "online":
+        yield from _move_away(host, member)
+    elif not params.asked:
+        _unless_terminated(host, params, state)
+    if state == "unclean":
+        # fence_aws cannot stop what is terminated, so a fence of it never ends by itself.
+        must(
+            host.run(["stonith_admin", "--confirm", member.name], timeout=_MON_TIMEOUT),
+            f"Pacemaker did not take that {member.name} is off",
+            f"type `pcs stonith confirm {member.name}`",
+        )
+        yield f"{member.name} is confirmed to be off: EC2 calls {params.leaving} terminated"
+    host.reach("expel:middle-confirmed")
+    if state != "online" and pcs_tokens.forget(host, member.name):
+        # Its name and address may be another instance's by now, which pcs must not talk to:
+        # the first thing it tells a node that leaves is to destroy its cluster.
+        yield f"pcs no longer knows {member.name}"
+    if member.name in change.nodes(host):
+        host.say(f"{member.name} is removed from corosync.conf on every member")
+        change.cluster(host, "node", "remove", member.name, *_unasked(state))
+        yield f"{member.name} is no node of cluster {params.identity.name} any more"
+    host.reach("expel:middle-removed")
+    if live.map_hosts(host, spec, after, params.region):
+        yield f"the fencing device no longer knows {member.name}"
+    yield from live.follow_size(host, spec, before, after, params.region)
+    if pcs_tokens.forget(host, member.name):
+        yield f"pcs no longer knows {member.name}"
+
+
+def _unasked(state: str) -> tuple[str, ...]:
+    """Return the options for a member that pcs cannot reach.
+
+    pcs asks the leaving node itself whether the others keep their quorum (remove_nodes, pcs 0.11),
+    and stops when that one does not answer. `_unless_quorate_without` has asked the others.
+    """
+    return () if state == "online" else ("--skip-offline", "--force")
+
+
+def _unless_terminated(host: Host, params: ExpelParams, state: str) -> None:
+    if state == "online":
+        refuse(
+            f"{params.leaving} is online in Pacemaker",
+            "a member that runs does not leave unasked",
+            "type `muster leave` with its name if it is to go",
+        )
+    told = host.instance_state(params.leaving, params.region)
+    if told != _TERMINATED:
+        refuse(
+            f"EC2 does not call {params.leaving} terminated",
+            f"it says {told or 'nothing of it'}",
+            "wait, or type `muster leave` with its name",
+        )
+
+
+def _move_away(host: Host, member: WireMember) -> Iterator[str]:
+    host.say(f"resources leave {member.name}")
+    must(
+        host.run(["pcs", "node", "standby", member.name], timeout=_MOVED_TIMEOUT),
+        f"{member.name} could not be put on standby",
+        "type `pcs status` on this node",
+    )
+    must(
+        host.run(
+            ["crm_resource", "--wait", f"--timeout={_MOVED_TIMEOUT:.0f}"],
+            timeout=_MOVED_TIMEOUT + 30,
+        ),
+        f"resources did not leave {member.name}",
+        "type `pcs status` on this node",
+    )
+    yield f"{member.name} runs nothing any more"
+
+
+def _unless_quorate_without(nodes: Mapping[str, str], name: str, left: int) -> None:
+    online = [node for node, state in nodes.items() if state == "online" and node != name]
+    if len(online) * 2 <= left:
+        refuse(
+            f"without {name} the cluster would have no quorum",
+            f"of {left} members left, {len(online)} are online",
+            "bring the members back that are offline; it is tried again",
+        )
+
+
+def _nodes(host: Host) -> dict[str, str]:
+    """Return each node's state as Pacemaker sees it: "online", "unclean" or "offline".
+
+    Source: crm_mon's XML, nodes/node, attributes `online` and `unclean`.
+    """
+    ran = must(
+        host.run(["crm_mon", "--output-as=xml", "-1"], timeout=_MON_TIMEOUT),
+        "crm_mon did not tell the state of the cluster",
+        "type `pcs status` on this node",
+    )
+    try:
+        root = ElementTree.fromstring(ran.out)  # noqa: S314 - printed by Pacemaker's own program
+    except ElementTree.ParseError as broken:
+        raise HelperError("crm_mon printed no XML", refused=False, why=str(broken)) from None
+    return {node.get("name", ""): _node_state(node) for node in root.iterfind("nodes/node")}
+
+
+def _node_state(node: ElementTree.Element) -> str:
+    if node.get("unclean") == "true":
+        return "unclean"
+    return "online" if node.get("online") == "true" else "offline"

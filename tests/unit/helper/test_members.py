@@ -1,0 +1,314 @@
+"""`offer`, `admit`, `expel`, `withdraw`: a running cluster gains and loses members."""
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from fake_member import DEVICE, FakeMember
+from fake_node import EMPTY_CIB, IDENTITY, LAY, MEMBERS
+
+from muster_helper.faults import POINTS
+from muster_helper.host import Host
+from muster_helper.lay import lay
+from muster_helper.survey import survey
+from muster_helper.trust import trust
+from muster_helper.verbs import Request
+from musterd.errors import HelperError
+from musterd.helper_wire import (
+    AdmitParams,
+    ExpelParams,
+    Identity,
+    OfferParams,
+    SurveyParams,
+    Tags,
+    TrustParams,
+    WireMember,
+    WithdrawParams,
+)
+from musterd.model import Member, Verb
+from musterd.settings import load
+
+THIRD = WireMember("i-00000000000000003", "ip-10-0-0-13", IPv4Address("10.0.0.13"))
+THREE = replace(IDENTITY, members=(*MEMBERS, THIRD))
+SHARED, OFFERED = "t" * 128, "o" * 128
+MAP = ";".join(f"{m.name}:{m.instance_id}" for m in MEMBERS)
+LIVE = EMPTY_CIB.format(epoch=9, nodes="").replace(
+    "<resources/>",
+    f'<resources><primitive id="{DEVICE}"><instance_attributes>'
+    f'<nvpair name="pcmk_host_map" value="{MAP}"/><nvpair name="pcmk_delay_max" value="5"/>'
+    "</instance_attributes></primitive></resources>",
+)
+
+
+@pytest.fixture
+def conductor(tmp_path: Path) -> FakeMember:
+    """A member of a running cluster of two, whose pcs knows both."""
+    node = FakeMember(tmp_path / "node")
+    lay(node.host(), LAY)
+    trust(node.host(), TrustParams(IDENTITY, SHARED))
+    for name in ("corosync", "pacemaker"):
+        node.units[f"{name}.service"] = ["loaded", "active", "enabled"]
+    node.live = LIVE
+    node.nodes = {m.name: {"online": "true", "unclean": "false"} for m in MEMBERS}
+    node.calls.clear()
+    return node
+
+
+def digest(node: FakeMember) -> str:
+    return load(Tags(), node.paths.user_data, node.paths.spec).digest
+
+
+def admission(node: FakeMember) -> AdmitParams:
+    return AdmitParams(THREE, THIRD.instance_id, OFFERED, Tags(), digest(node), region="eu-west-1")
+
+
+def departure(node: FakeMember, identity: Identity = IDENTITY, *, asked: bool) -> ExpelParams:
+    leaving = MEMBERS[1].instance_id
+    return ExpelParams(identity, leaving, asked, Tags(), digest(node), region="eu-west-1")
+
+
+def host_of(node: FakeMember, state: str = "terminated") -> Host:
+    return replace(node.host(), instance_state=lambda _id, _region: state)
+
+
+def perform(node: FakeMember, verb: Verb, params: object, state: str = "terminated") -> list[str]:
+    done = Request(verb, params).perform(host_of(node, state))
+    return list(done["changed"])
+
+
+# --- admit ------------------------------------------------------------------------------------
+
+
+def test_a_newcomer_can_be_fenced_before_it_is_a_node(conductor: FakeMember) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    order = [call[1:4] for call in conductor.ran("pcs")]
+    assert order.index(("stonith", "update", DEVICE)) < order.index(("cluster", "node", "add"))
+    assert conductor.listed() == [THIRD.name, *(m.name for m in MEMBERS)]
+    assert conductor.device["pcmk_host_map"] == f"{MAP};{THIRD.name}:{THIRD.instance_id}"
+
+
+def test_the_rules_of_two_nodes_end_with_the_third(conductor: FakeMember) -> None:
+    changed = perform(conductor, Verb.ADMIT, admission(conductor))
+    assert "pcmk_delay_max" not in conductor.device
+    assert any("pcmk_delay_max ends" in line for line in changed)
+
+
+def test_admitting_again_completes_and_then_changes_nothing(conductor: FakeMember) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    before = conductor.snapshot(), conductor.live
+    assert perform(conductor, Verb.ADMIT, admission(conductor)) == []
+    assert (conductor.snapshot(), conductor.live) == before
+    assert conductor.calls[-1] != ()
+    assert len(conductor.ran("pcs", "cluster", "node", "add")) == 1
+    assert conductor.ran("pcs", "cluster", "sync")  # some member may have missed the file
+
+
+def test_what_an_administrator_set_otherwise_stays(conductor: FakeMember) -> None:
+    conductor.live = conductor.live.replace(
+        "</instance_attributes>",
+        '<nvpair name="power_timeout" value="99"/></instance_attributes>',
+    )
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    assert conductor.device["power_timeout"] == "99"
+
+
+def test_nobody_is_admitted_where_the_cluster_does_not_run(conductor: FakeMember) -> None:
+    conductor.units["pacemaker.service"][1] = "inactive"
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.ADMIT, admission(conductor))
+    assert caught.value.refused
+    assert not conductor.ran("pcs")
+
+
+def test_nobody_is_admitted_for_another_spec(conductor: FakeMember) -> None:
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.ADMIT, replace(admission(conductor), spec_digest="0" * 64))
+    assert caught.value.refused
+
+
+# --- expel ------------------------------------------------------------------------------------
+
+
+def gone(node: FakeMember) -> None:
+    node.nodes[MEMBERS[1].name] = {"online": "false", "unclean": "true"}
+
+
+def test_a_fence_that_can_never_end_is_confirmed_first(conductor: FakeMember) -> None:
+    gone(conductor)
+    changed = perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    programs = [call[0] for call in conductor.calls]
+    remove = conductor.calls.index(
+        ("pcs", "cluster", "node", "remove", MEMBERS[1].name, "--skip-offline", "--force")
+    )
+    assert programs.index("stonith_admin") < remove
+    assert "confirmed to be off: EC2 calls i-00000000000000002 terminated" in changed[0]
+    assert conductor.listed() == [MEMBERS[0].name]
+    assert conductor.device["pcmk_host_map"] == f"{MEMBERS[0].name}:{MEMBERS[0].instance_id}"
+
+
+def test_whoever_has_a_terminated_members_address_now_is_not_called(conductor: FakeMember) -> None:
+    gone(conductor)
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert conductor.known_at_removal == [MEMBERS[0].name]
+
+
+@pytest.mark.parametrize("state", ["stopped", "running", "shutting-down", ""])
+def test_only_terminated_is_terminated(conductor: FakeMember, state: str) -> None:
+    gone(conductor)
+    before = conductor.live
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=False), state)
+    assert caught.value.refused
+    assert not [c for c in conductor.calls if c[0] in {"pcs", "stonith_admin"}]
+    assert conductor.live == before
+
+
+def test_a_member_that_runs_does_not_go_unasked(conductor: FakeMember) -> None:
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert "online" in caught.value.what
+    assert not conductor.ran("pcs")
+
+
+def test_resources_move_before_a_member_that_asked_goes(conductor: FakeMember) -> None:
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+    order = [call[:4] for call in conductor.calls if call[0] in {"pcs", "crm_resource"}]
+    standby = order.index(("pcs", "node", "standby", MEMBERS[1].name))
+    waited = next(n for n, call in enumerate(order) if call[0] == "crm_resource")
+    removed = order.index(("pcs", "cluster", "node", "remove"))
+    assert standby < waited < removed
+    assert not conductor.ran("stonith_admin")
+
+
+def test_nobody_is_taken_out_where_the_others_would_lose_quorum(conductor: FakeMember) -> None:
+    gone(conductor)
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    conductor.calls.clear()
+    with pytest.raises(HelperError) as caught:  # the third is not online either
+        perform(conductor, Verb.EXPEL, departure(conductor, THREE, asked=False))
+    assert "quorum" in caught.value.what
+    assert not conductor.ran("pcs")
+
+
+def test_pcs_is_never_forced_about_a_member_that_runs(conductor: FakeMember) -> None:
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+    assert not [call for call in conductor.calls if "--force" in call]
+
+
+def test_a_node_never_takes_itself_out(conductor: FakeMember) -> None:
+    mine = replace(departure(conductor, asked=True), leaving=MEMBERS[0].instance_id)
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.EXPEL, mine)
+    assert caught.value.refused
+
+
+def test_taking_out_again_changes_nothing(conductor: FakeMember) -> None:
+    gone(conductor)
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    before = conductor.snapshot(), conductor.live
+    assert perform(conductor, Verb.EXPEL, departure(conductor, asked=False)) == []
+    assert (conductor.snapshot(), conductor.live) == before
+
+
+# --- offer, trust, withdraw -------------------------------------------------------------------
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> FakeMember:
+    """A prepared node outside; it is the first of the members to be."""
+    return FakeMember(tmp_path / "newcomer")
+
+
+def tokens(node: FakeMember) -> list[str]:
+    file = node.root / "var/lib/pcsd/pcs_users.conf"
+    return [entry["token"] for entry in json.loads(file.read_text())] if file.exists() else []
+
+
+def test_an_offer_lets_the_conductor_in_and_is_seen(newcomer: FakeMember) -> None:
+    assert not survey(newcomer.host(), SurveyParams(IDENTITY)).offered
+    perform(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
+    assert survey(newcomer.host(), SurveyParams(IDENTITY)).offered
+    assert not [word for call in newcomer.calls for word in call if "oooo" in word]
+    other = replace(IDENTITY, uuid="cd" * 16)
+    assert not survey(newcomer.host(), SurveyParams(other)).offered
+
+
+def test_an_offer_is_no_trust_and_ends_with_it(newcomer: FakeMember) -> None:
+    perform(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
+    lay(newcomer.host(), LAY)  # what the conductor's pcs does: the files, and the list of hosts
+    for member, token in zip(MEMBERS, (OFFERED, SHARED), strict=True):
+        newcomer._host_auth(
+            [member.name, f"addr={member.address}:2224"], b64encode(token.encode()).decode()
+        )
+    assert not survey(newcomer.host(), SurveyParams(IDENTITY)).trusted
+    perform(newcomer, Verb.TRUST, TrustParams(IDENTITY))
+    assert survey(newcomer.host(), SurveyParams(IDENTITY)).trusted
+    assert tokens(newcomer) == [b64encode(SHARED.encode()).decode()]
+
+
+def test_a_member_learns_a_new_one_by_the_token_it_has(conductor: FakeMember) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    perform(conductor, Verb.TRUST, TrustParams(THREE))
+    known = json.loads((conductor.root / "var/lib/pcsd/known-hosts").read_text())["known_hosts"]
+    assert {entry["token"] for entry in known.values()} == {b64encode(SHARED.encode()).decode()}
+    assert set(known) == {m.name for m in THREE.members}
+
+
+def test_a_node_of_another_cluster_offers_nothing(conductor: FakeMember) -> None:
+    other = replace(IDENTITY, uuid="cd" * 16)
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.OFFER, OfferParams(other, OFFERED))
+    assert caught.value.refused
+    assert not conductor.ran("pcs")
+
+
+def test_a_cut_off_admission_is_withdrawn_to_a_node_without_a_cluster(newcomer: FakeMember) -> None:
+    lay(newcomer.host(), LAY)
+    newcomer.paths.cib.unlink()  # pcs writes none
+    assert perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY))
+    facts = survey(newcomer.host(), SurveyParams(IDENTITY))
+    assert (facts.laid, facts.keys_digest) == (False, "")
+    assert perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY)) == []
+
+
+def test_nothing_is_withdrawn_from_a_node_that_has_run(newcomer: FakeMember) -> None:
+    lay(newcomer.host(), LAY)
+    newcomer.paths.cib.write_text(LIVE)
+    with pytest.raises(HelperError) as caught:
+        perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY))
+    assert caught.value.refused
+    assert survey(newcomer.host(), SurveyParams(IDENTITY)).laid
+
+
+# --- survey -----------------------------------------------------------------------------------
+
+
+def test_the_running_cluster_says_who_its_members_are(conductor: FakeMember) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    facts = survey(conductor.host(), SurveyParams(IDENTITY))
+    assert set(facts.members) == {
+        Member(m.instance_id, m.name, str(m.address)) for m in THREE.members
+    }
+
+
+def test_day_two_reaches_every_point_of_its_verbs(
+    conductor: FakeMember, newcomer: FakeMember
+) -> None:
+    reached: list[str] = []
+
+    def at(node: FakeMember, verb: Verb, params: object) -> None:
+        Request(verb, params).perform(replace(host_of(node), reach=reached.append))
+
+    at(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
+    lay(newcomer.host(), LAY)
+    newcomer.paths.cib.unlink()
+    at(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY))
+    at(conductor, Verb.ADMIT, admission(conductor))
+    conductor.nodes[THIRD.name] = {"online": "true", "unclean": "false"}
+    gone(conductor)
+    at(conductor, Verb.EXPEL, departure(conductor, THREE, asked=False))
+    verbs = (Verb.OFFER, Verb.WITHDRAW, Verb.ADMIT, Verb.EXPEL)
+    assert reached == [point for verb in verbs for point in POINTS[verb]]
