@@ -72,7 +72,7 @@ HELPER_MAY_IMPORT = {
 PURE = STAGES | {
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
-    "deadlines", "drill", "proofs", "since",
+    "deadlines", "drill", "proofs", "since", "day_two",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

@@ -128,6 +128,10 @@ class Client:
         """Have musterd read the spec anew and found or join the cluster. Root only."""
         return read(Operation, self._transport.join())
 
+    def leave(self, node: str = "") -> Operation:
+        """Have a member (this node without a name) taken out of the cluster. Root only."""
+        return read(Operation, self._transport.leave(node))
+
     def config(self) -> dict[str, object]:
         """Return "spec" (nested), "origins" (dotted key -> source) and "digest"; no secret."""
         return self._transport.config()

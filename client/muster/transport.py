@@ -237,6 +237,13 @@ class Transport:
         """Ask musterd to join the cluster of the spec; return `muster.api.Operation`'s fields."""
         return self._ask(self._admin_socket, "POST", "/v1/join", b"{}", ACTIVATION)
 
+    def leave(self, node: str) -> dict[str, object]:
+        """Ask that a member ("" for this node) leave; return `muster.api.Operation`'s fields."""
+        from urllib.parse import quote
+
+        target = f"/v1/leave?node={quote(node, safe='')}" if node else "/v1/leave"
+        return self._ask(self._admin_socket, "POST", target, b"", ACTIVATION)
+
     def events(self, *, follow: bool) -> EventStream:
         """Return the stream of events: the kept ones, and with `follow` each new one."""
         connection = _connect(self._status_socket, self._seconds)

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from musterd import agreement, assembly, course, discovery, identity, known, resources, trust
+from musterd import (
+    agreement,
+    assembly,
+    course,
+    day_two,
+    discovery,
+    identity,
+    known,
+    membership,
+    resources,
+    trust,
+)
 from musterd.course import Action
 from musterd.errors import (
     HelperError,
@@ -20,19 +31,24 @@ from musterd.errors import (
 from musterd.examination import Examiner
 from musterd.fences import Fences
 from musterd.helper_wire import (
+    AdmitParams,
     ConfigureParams,
+    ExpelParams,
     LayParams,
+    OfferParams,
     Params,
     PrepareParams,
     StartParams,
     SurveyParams,
     Tags,
     TrustParams,
+    WithdrawParams,
 )
 from musterd.knowledge import Knowledge
 from musterd.model import (
     Candidates,
     ClusterState,
+    Decree,
     Instance,
     InstanceState,
     Node,
@@ -260,6 +276,9 @@ class Actions:
         for address in before:
             before[address] = course.floating_node(k, address)
         k.cluster = state
+        names = {*state.online, *state.offline} if state is not None else set()
+        if k.formed and k.decree is not None and names != {m.name for m in k.decree.members}:
+            k.facts_stale = True  # members came or went, or the cluster stopped: look who is who
         quorate = state is not None and state.quorate and bool(state.dc)
         if not quorate:
             k.quorate_since = None
@@ -291,6 +310,8 @@ class Actions:
         def outcome(k: Knowledge) -> None:
             if k.facts is not None:
                 k.facts = assembly.after(step.verb, k.facts)
+                if step.verb in {Verb.ADMIT, Verb.EXPEL}:
+                    k.facts = replace(k.facts, members=_after_change(k, step).members)
             k.facts_assumed = True
             k.progress = ""
             k.pushed = pushed if pushed is not None else k.pushed
@@ -314,7 +335,33 @@ class Actions:
                 subnet=IPv4Network(node.subnet_cidr),
                 allocations={IPv4Address(ip): found for ip, found in k.allocations.items()},
             )
-        keys = trust.cluster_keys(trust.parse_token(self._token), decree.seed, decree.uuid)
+        if step.verb is Verb.WITHDRAW:
+            return WithdrawParams(about)
+        if step.verb is Verb.TRUST and not decree.seed:
+            return TrustParams(about)
+        if step.verb is Verb.EXPEL:
+            return ExpelParams(
+                identity=about,
+                leaving=step.target,
+                asked=step.target not in k.candidates.gone,
+                tags=k.tags or Tags(),
+                spec_digest=course.digest_of(k),
+                region=node.region,
+            )
+        token = trust.parse_token(self._token)
+        if step.verb is Verb.OFFER:
+            offered = trust.offer_token(token, decree.uuid, node.instance_id)
+            return OfferParams(about, offered)
+        if step.verb is Verb.ADMIT:
+            return AdmitParams(
+                identity=known.identity(k, _after_change(k, step)),
+                newcomer=step.target,
+                pcsd_token=trust.offer_token(token, decree.uuid, step.target),
+                tags=k.tags or Tags(),
+                spec_digest=course.digest_of(k),
+                region=node.region,
+            )
+        keys = trust.cluster_keys(token, decree.seed, decree.uuid)
         if step.verb is Verb.LAY:
             return LayParams(about, keys.corosync, keys.pacemaker)
         if step.verb is Verb.TRUST:
@@ -329,6 +376,17 @@ class Actions:
 
 def _same_candidates(before: Spec, after: Spec) -> bool:
     return (before.discovery, before.cluster.name) == (after.discovery, after.cluster.name)
+
+
+def _after_change(k: Knowledge, step: Step) -> Decree:
+    """Return the members as an admission or a departure leaves them."""
+    decree = known.decree(k)
+    if step.verb is Verb.EXPEL:
+        return membership.changed(decree, None, step.target)
+    newcomer = day_two.target(k, step.target)
+    if newcomer is None:
+        raise MusterError(f"{step.target} has not said hello", why="it may have gone again")
+    return membership.changed(decree, newcomer, "")
 
 
 def _as_instance(node: Node) -> Instance:

@@ -20,7 +20,7 @@ def view(k: Knowledge, now: float) -> View | None:
     """
     if k.settings is None or not k.trusted or assembly.admission(k.facts) != Plan():
         return None
-    if formed_elsewhere(k) is not None or k.refusal is not None:
+    if k.joining is not None or formed_elsewhere(k) is not None or k.refusal is not None:
         return None
     if disagreement(k, now) is not None:
         return None

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from math import inf
 
-from musterd import assembly, discovery, resources
+from musterd import assembly, day_two, discovery, resources
 from musterd.election.machine import leads
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, InstanceState, NodeFacts, Plan
-from musterd.spec import Proof, Spec
+from musterd.spec import Spec
 
 # Seconds between hellos to a peer; whoever has news says so at once.
 GREET_FORMING = 5.0
 GREET_FAILED = 2.0  # at least, while forming and not answered
 GREET_FORMED = 30.0
+READ_FORMED = 300.0  # seconds between reads of EC2 while nobody is missing and nobody new
 SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
 SURVEY_FORMED = 300.0  # and once formed: somebody may have changed the stonith device
 HOLDERS_BEFORE = 15.0  # seconds between reads of who holds them, before founding
@@ -90,7 +91,7 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if _token_may_be_old(k, now):
         yield Action("token"), TOKEN_DOUBTED
     if k.reads or now - k.trusted_at >= first_read_after(k):
-        yield Action("instances"), discovery.READ_EVERY if forming else 300.0
+        yield Action("instances"), discovery.READ_EVERY if day_two.troubled(k) else READ_FORMED
     for peer in peers(k):
         silent = f"greet:{peer}" in k.troubles
         every = GREET_FAILED if silent else GREET_FORMING
@@ -142,7 +143,7 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if spec.address and k.cluster is not None and (k.formed or configured(k)):
         unknown = any(str(address.private_ip) not in k.holders for address in spec.address)
         yield Action("holders"), 5.0 if unknown else HOLDERS_EVERY
-    if not k.formed and plan(k, now).step is not None:
+    if plan(k, now).step is not None:
         yield Action("step"), 0.0
 
 
@@ -184,9 +185,14 @@ def spec_of(k: Knowledge) -> Spec:
     return k.settings.spec
 
 
+def digest_of(k: Knowledge) -> str:
+    """Return the digest of the spec, "" before it was read."""
+    return k.settings.digest if k.settings is not None else ""
+
+
 def decree_of(k: Knowledge) -> Decree | None:
-    """Return the decided decree."""
-    return k.election.durable.decided
+    """Return the cluster this node belongs to or asks to join, None before either."""
+    return k.decree
 
 
 def laying(k: Knowledge) -> bool:
@@ -217,7 +223,7 @@ def conductor(k: Knowledge) -> bool:
     """Tell whether this node acts: the leader of the founding, afterwards Pacemaker's DC."""
     if k.formed:
         return k.cluster is not None and k.cluster.quorate and k.cluster.dc == own_name(k)
-    return decree_of(k) is not None and leads(k.election)
+    return k.joining is None and decree_of(k) is not None and leads(k.election)
 
 
 def configured(k: Knowledge) -> bool:
@@ -238,21 +244,15 @@ def member_facts(k: Knowledge, now: float) -> Mapping[str, NodeFacts]:
     return {peer: hello.facts for peer, hello in said.items() if hello and hello.facts}
 
 
-def need_proof(k: Knowledge) -> bool:
-    """Tell whether this node has yet to prove that it can fence each other member."""
-    decree = decree_of(k)
-    if decree is None or spec_of(k).fencing.prove is Proof.NONE:
-        return False
-    return any(
-        m not in k.proofs for m in decree.roster if m != k.own_id and m not in k.candidates.gone
-    )
-
-
 def plan(k: Knowledge, now: float) -> Plan:
     """Return what this node's helper does next."""
+    if k.formed:
+        return day_two.member_plan(k, now)
+    if k.joining is not None:
+        first = assembly.admission(k.facts)
+        return first if first != Plan() else day_two.newcomer_plan(k, now)
     decree = decree_of(k)
-    digest = k.settings.digest if k.settings is not None else ""
-    if decree is not None and decree.spec_digest != digest:
+    if decree is not None and decree.spec_digest != digest_of(k):
         return Plan(
             blocked="the spec on this node is not the one the founding was decided for",
             cure="put the same muster.toml back on every node, then type `muster join`",
@@ -267,7 +267,7 @@ def plan(k: Knowledge, now: float) -> Plan:
             conductor=conductor(k),
             wanted=resources.wanted_ids(spec_of(k)),
             quorate_for=now - k.quorate_since if k.quorate_since is not None else 0.0,
-            need_proof=need_proof(k),
+            need_proof=day_two.need_proof(k),
             pushed_for=now - k.pushed if k.pushed is not None else None,
             gone=k.candidates.gone,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Set
 
-from musterd import assembly, course, drill
+from musterd import assembly, course, day_two, drill, membership
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Knowledge
 from musterd.outlook import SEEN_WITHIN
@@ -35,7 +35,11 @@ def _lapses(k: Knowledge) -> Iterator[float]:
         yield fenced.at + drill.PATIENCE + AFTER
     if k.formed:
         yield k.started + SEEN_WITHIN + AFTER
+        for newcomer in day_two.callers(k):
+            yield k.heard[newcomer].at + HEARD_FOR + AFTER
         return
+    if k.laid_since is not None:
+        yield k.laid_since + membership.UNLISTED_PATIENCE + AFTER
     yield k.trusted_at + course.PREFLIGHT_AFTER + AFTER
     yield k.started + HEARD_FOR + AFTER
     for heard in k.heard.values():

@@ -13,14 +13,13 @@ from functools import partial
 import structlog
 
 from muster.api import Event, Operation, Preflight, Status
-from musterd import agreement, course, deadlines, drill, outlook, proofs
+from musterd import agreement, course, day_two, deadlines, drill, outlook, proofs
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
 from musterd.discovery import READ_EVERY
 from musterd.election import machine
 from musterd.election.types import (
     Deposed,
-    Durable,
     Effect,
     Elected,
     Founded,
@@ -34,7 +33,7 @@ from musterd.election.types import (
 )
 from musterd.errors import MusterError
 from musterd.journal import Journal
-from musterd.knowledge import Attempt, Knowledge, Trouble
+from musterd.knowledge import Attempt, Trouble
 from musterd.memory import Memory
 from musterd.metrics import metrics_of
 from musterd.model import CorosyncConfig
@@ -83,16 +82,7 @@ class Engine:
         self.journal = Journal(world.clock)
         self._memory = Memory(world.store)
         self._since = Since(world.before)
-        record = self._memory.load()
-        self._k = Knowledge(
-            election=machine.start("", record.durable),
-            proofs=dict(record.proofs),
-            real=dict(record.real),
-            real_for=record.real_for,
-            formed=record.formed,
-            since=self._wall(),
-            started=self._now(),
-        )
+        self._k = self._memory.recall(since=self._wall(), started=self._now())
         self._tell_broken()
 
     # --- the loop ---------------------------------------------------------------------------
@@ -138,8 +128,10 @@ class Engine:
 
     def _settle(self) -> None:
         """Let the election see the present, begin what is due, publish what changed."""
-        self._recognise()
+        if self._memory.recognise(self._k):
+            self._tell_broken()
         if self._memory.broken is None:
+            self._follow()
             self._elect()
             self._drill()
             if outlook.may_say_formed(self._k, self._now()):
@@ -232,7 +224,8 @@ class Engine:
     def _step(self, event: PeersSeen | PeerSaid | Tick) -> None:
         self._k.election, effects = machine.step(self._k.election, event)
         for effect in effects:
-            if isinstance(effect, Persist) and not self._save(effect.durable, formed=False):
+            if isinstance(effect, Persist) and not self._memory.vote(self._k, effect.durable):
+                self._tell_broken()
                 return  # what is not durable must not be said
             self._effect(effect)
 
@@ -269,21 +262,24 @@ class Engine:
 
     def _form(self) -> None:
         """Remember for good that the cluster is formed; what only founding needed is erased."""
-        durable = self._k.election.durable
-        if durable.decided is None:
-            return
-        kept = Durable(durable.term, durable.voted_for, None, replace(durable.decided, seed=""))
-        if self._save(kept, formed=True):
-            self._k.formed = True
-            self._k.election = machine.start(self._k.own_id, kept)
-            self._say("election", f"cluster {durable.decided.uuid} is formed")
+        if self._memory.form(self._k) and self._k.decree is not None:
+            self._say("election", f"cluster {self._k.decree.uuid} is formed")
+        self._tell_broken()
+
+    def _follow(self) -> None:
+        """Go by what the running cluster says of its members, and of this node."""
+        told = self._memory.follow(self._k, self._now())
+        if told:
+            self._say("members", told)
+            self._operations.left(() if self._k.left else day_two.names(self._k))
+        self._tell_broken()
 
     def _drill(self) -> None:
         """Take over what others have proven by real fences, and remember what is proven."""
         proofs.adopt(self._k)
         drill.check(self._k, self._now())
-        if self._memory.lacks(self._k):
-            self._save(self._k.election.durable, formed=self._k.formed)
+        self._memory.prove(self._k)
+        self._tell_broken()
 
     def _progress(self, sentence: str) -> None:
         self._k.progress = sentence
@@ -298,22 +294,9 @@ class Engine:
             await self._inbox.put(partial(self._actions.saw_cluster, self._k, state))
             await self._world.cluster.changed()
 
-    def _recognise(self) -> None:
-        """Refuse another instance's memory."""
-        if self._k.node is not None and self._memory.foreign(self._k.own_id):
-            self._k.formed, self._k.proofs, self._k.real = False, {}, {}
-            self._k.election = machine.start("", Durable())
-            self._tell_broken()
-
     def _tell_broken(self) -> None:
         if self._memory.broken is not None:
             self._trouble("store", self._memory.broken, fatal=True)
-
-    def _save(self, durable: Durable, *, formed: bool) -> bool:
-        """Persist, or stop taking part: a vote that is not durable must not be sent."""
-        saved = self._memory.save(self._k, durable, formed=formed)
-        self._tell_broken()
-        return saved
 
     def _trouble(self, topic: str, error: MusterError, *, fatal: bool) -> None:
         trouble = Trouble(error.what, error.why, error.cure, fatal)
@@ -382,16 +365,28 @@ class Engine:
 
     async def join(self, asked_by: str) -> Operation:
         """Read the spec anew and (re)join; asks again cost nothing."""
-        state = "done" if self._k.formed else "running"
+        state = "done" if self._k.formed and not self._k.left else "running"
         operation = self._operations.running("join") or self._operation("join", asked_by, state)
-        await self._inbox.put(lambda: course.start_over(self._k, self._may_read_instances()))
+        await self._inbox.put(self._rejoin)
         return operation
 
-    def _operation(self, verb: str, asked_by: str, state: str) -> Operation:
-        identity = self._world.random.hexadecimal(16)
-        return self._operations.add(
-            Operation(identity, verb, state, asked_by, self.journal.stamp())
-        )
+    def _rejoin(self) -> None:
+        if self._k.left:
+            self._memory.leave_behind(self._k)
+            self._tell_broken()
+        course.start_over(self._k, self._may_read_instances())
+
+    async def leave(self, name: str, asked_by: str) -> Operation:
+        """Ask the conductor, by our hellos, to take a member out."""
+        member = day_two.leaver(self._k, name)
+        running = self._operations.running("leave", member.name)
+        operation = running or self._operation("leave", asked_by, "running", member.name)
+        await self._inbox.put(partial(day_two.ask_to_leave, self._k, member.instance_id))
+        return operation
+
+    def _operation(self, verb: str, asked_by: str, state: str, detail: str = "") -> Operation:
+        named, at = self._world.random.hexadecimal(16), self.journal.stamp()
+        return self._operations.add(Operation(named, verb, state, asked_by, at, detail))
 
     async def fence_test(self, asked_by: str, node: str) -> Operation:
         """Begin real fences, or find them begun."""

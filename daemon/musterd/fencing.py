@@ -191,7 +191,8 @@ def rules(spec: Spec, size: int) -> tuple[Setting, ...]:
 def fingerprint(spec: Spec, members: Iterable[Member]) -> str:
     """Return what a proof of fencing is good for: the agent, its options, the map."""
     words = [spec.fencing.agent]
-    words += [f"{member.name}:{member.instance_id}" for member in members]
+    # Sorted: members that came later may be in another order on each node.
+    words += sorted(f"{member.name}:{member.instance_id}" for member in members)
     words += [f"{name}={value}" for name, value in sorted(spec.fencing.options.items())]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 

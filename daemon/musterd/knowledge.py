@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from musterd.election.types import State
 from musterd.helper_wire import Tags
-from musterd.model import Candidates, ClusterState, Node, NodeFacts, Phase, Read, Step
+from musterd.model import Candidates, ClusterState, Decree, Node, NodeFacts, Phase, Read, Step
 from musterd.peer_wire import Hello, differ
 from musterd.preflight import Check
 from musterd.settings import Settings
@@ -86,6 +86,11 @@ class Knowledge:
     election: State
     started: float = 0.0  # monotonic seconds
     formed: bool = False
+    # The formed cluster that this node asks to join, as its members tell it, this node included.
+    joining: Decree | None = None
+    left: bool = False  # the members took this node out: it joins again only when told to
+    leaving: tuple[str, ...] = ()  # members that an administrator on this node asked to leave
+    laid_since: float | None = None  # while joining: when this cluster's files were first seen here
     node: Node | None = None
     tags: Tags | None = None
     settings: Settings | None = None
@@ -131,6 +136,11 @@ class Knowledge:
     def own_id(self) -> str:
         """Return this node's instance id, "" before metadata has answered."""
         return self.node.instance_id if self.node is not None else ""
+
+    @property
+    def decree(self) -> Decree | None:
+        """Return the cluster this node belongs to or asks to join, None before either."""
+        return self.election.durable.decided or self.joining
 
     def hurry(self, topic: str) -> None:
         """Make an action due at once, whatever its back-off."""

@@ -24,9 +24,13 @@ def decree(k: Knowledge) -> Decree:
     return found
 
 
-def identity(k: Knowledge) -> Identity:
-    """Return the cluster as the helper is told of it. Raises MusterError."""
-    spec, decided = course.spec_of(k), decree(k)
+def identity(k: Knowledge, members: Decree | None = None) -> Identity:
+    """Return the cluster as the helper is told of it, with other members if any are given.
+
+    Raises:
+        MusterError: nothing is decided yet.
+    """
+    spec, decided = course.spec_of(k), members or decree(k)
     return Identity(
         name=spec.cluster.name,
         uuid=decided.uuid,

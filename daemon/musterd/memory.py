@@ -1,5 +1,12 @@
-"""The node's own memory: what it must not forget, and whether what is there is its own."""
+"""What a node must never forget: its votes, whose member it is, where it stands to that cluster.
 
+A part of the engine: each change is made durable first, and only then knowledge follows it.
+"""
+
+from dataclasses import replace
+
+from musterd import day_two
+from musterd.election import machine
 from musterd.election.types import Durable
 from musterd.errors import StoreError
 from musterd.identity import captured
@@ -8,10 +15,10 @@ from musterd.ports import Record, Store
 
 
 class Memory:
-    """The record on disk, and why it cannot be used if it cannot.
+    """The store, and whether it can still be relied on.
 
     Attributes:
-        broken: what is wrong with it: this node then takes part in nothing.
+        broken: why this node must not take part in anything, None while it may.
     """
 
     def __init__(self, store: Store) -> None:
@@ -20,42 +27,112 @@ class Memory:
         self._real: tuple[str, dict[str, float]] = ("", {})  # as it was last read or written
         self.broken: StoreError | None = None
 
-    def load(self) -> Record:
-        """Return the record; a blank one when there is none, or none that can be used."""
+    def recall(self, *, since: float, started: float) -> Knowledge:
+        """Return what the record tells, at the daemon's start (wall and monotonic seconds)."""
+        record = Record(Durable())
         try:
-            record = self._store.load() or Record(Durable())
+            record = self._store.load() or record
         except StoreError as broken:
             self.broken = broken
-            return Record(Durable())
         self._written_by = record.instance_id
         self._real = (record.real_for, record.real)
-        return record
-
-    def foreign(self, own_id: str) -> bool:
-        """Tell whether another instance wrote it, which only a captured disk can have brought."""
-        if self.broken is None:
-            self.broken = captured(self._written_by, own_id)
-            return self.broken is not None
-        return False
-
-    def save(self, k: Knowledge, durable: Durable, *, formed: bool) -> bool:
-        """Make it durable; False, with `broken` set, where that failed."""
-        record = Record(
-            durable,
-            formed=formed,
-            proofs=dict(k.proofs),
-            real=dict(k.real),
-            real_for=k.real_for,
-            instance_id=k.own_id,
+        return Knowledge(
+            election=machine.start("", record.durable),
+            proofs=dict(record.proofs),
+            real=dict(record.real),
+            real_for=record.real_for,
+            formed=record.formed,
+            joining=record.joining,
+            left=record.left,
+            since=since,
+            started=started,
         )
+
+    def recognise(self, k: Knowledge) -> bool:
+        """Forget another instance's memory, which only a captured disk can have brought here.
+
+        Returns:
+            Whether it was found to be another's just now.
+        """
+        if self.broken is not None or k.node is None:
+            return False
+        self.broken = captured(self._written_by, k.own_id)
+        if self.broken is None:
+            return False
+        k.formed, k.left, k.joining = False, False, None
+        k.proofs, k.real = {}, {}
+        k.election = machine.start("", Durable())
+        return True
+
+    def vote(self, k: Knowledge, durable: Durable) -> bool:
+        """Make the election's part durable. False: nothing that follows from it may be sent."""
+        return self._save(k, replace(_record(k), durable=durable))
+
+    def form(self, k: Knowledge) -> bool:
+        """Remember for good that the cluster is formed; what only founding needed is erased."""
+        if k.decree is None:
+            return False
+        before = k.election.durable
+        kept = Durable(before.term, before.voted_for, None, replace(k.decree, seed=""))
+        if not self._save(k, replace(_record(k), durable=kept, formed=True, joining=None)):
+            return False
+        k.formed, k.joining = True, None
+        k.election = machine.start(k.own_id, kept)
+        return True
+
+    def follow(self, k: Knowledge, now: float) -> str:
+        """Follow the running cluster: whom it lists, and whether this node belongs to it.
+
+        Returns:
+            What changed, as a sentence; "" when nothing did.
+        """
+        laid = k.joining is not None and k.facts is not None and k.facts.laid
+        k.laid_since = (k.laid_since or now) if laid else None
+        stands = day_two.follow(k)
+        if not stands.told:
+            return ""
+        durable = replace(k.election.durable, decided=stands.decree)
+        record = replace(_record(k), durable=durable, joining=stands.joining, left=stands.left)
+        if not self._save(k, record):
+            return ""
+        k.joining, k.left = stands.joining, stands.left
+        k.election = replace(k.election, durable=durable)
+        if stands.decree is not None:
+            roster = stands.decree.roster
+            k.facts_stale = True  # what was found so far was compared with other members
+            k.leaving = tuple(m for m in k.leaving if m in roster)
+            k.proofs = {m: proof for m, proof in k.proofs.items() if m in roster}
+        return stands.told
+
+    def prove(self, k: Knowledge) -> None:
+        """Make durable which real fences were proven, where that is not remembered yet."""
+        if self._real != (k.real_for, k.real):
+            self._save(k, _record(k))
+
+    def leave_behind(self, k: Knowledge) -> None:
+        """Forget, because a person said so, the cluster that took this node out."""
+        durable = replace(k.election.durable, decided=None)
+        if self._save(k, replace(_record(k), durable=durable, formed=False, left=False)):
+            k.election = machine.start(k.own_id, durable)
+            k.left = k.formed = False
+
+    def _save(self, k: Knowledge, record: Record) -> bool:
         try:
-            self._store.save(record)
+            self._store.save(replace(record, instance_id=k.own_id))
         except StoreError as broken:
             self.broken = broken
             return False
-        self._real = (k.real_for, record.real)
+        self._real = (record.real_for, record.real)
         return True
 
-    def lacks(self, k: Knowledge) -> bool:
-        """Tell whether a real fence was proven that is not remembered yet."""
-        return self._real != (k.real_for, k.real)
+
+def _record(k: Knowledge) -> Record:
+    return Record(
+        k.election.durable,
+        formed=k.formed,
+        proofs=dict(k.proofs),
+        real=dict(k.real),
+        real_for=k.real_for,
+        joining=k.joining,
+        left=k.left,
+    )

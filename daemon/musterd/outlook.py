@@ -4,8 +4,8 @@ from musterd import assembly, course, proofs
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
-from musterd.model import Member, Phase, Plan
-from musterd.spec import Proof
+from musterd.model import Decree, Member, Phase, Plan
+from musterd.spec import Proof, ReplaceMode
 
 SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have been heard of
 
@@ -26,9 +26,32 @@ def outlook(k: Knowledge, now: float) -> Outlook:
         return Outlook(Phase.STARTING, "reading who this node is", "")
     if not k.trusted:
         return Outlook(Phase.STARTING, "reading the cluster token", "")
+    if k.joining is not None:
+        return _joining_outlook(k, now, k.joining)
     if course.decree_of(k) is not None:
         return _founding_outlook(k, now)
     return _before_founding(k, now)
+
+
+def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
+    """Say how far this node has come in joining a formed cluster."""
+    plan = course.plan(k, now)
+    if plan.blocked:
+        return Outlook(Phase.FAILED, plan.blocked, plan.cure)
+    failed = k.troubles.get("step")
+    if failed is not None:
+        return Outlook(Phase.JOINING, failed.sentence, failed.cure)
+    step = k.step or plan.step
+    if step is not None:
+        doing = k.progress if k.step is not None and k.progress else step.why
+        return Outlook(Phase.JOINING, f"{step.verb}: {doing}", "nothing to do")
+    if not plan.waiting_for:
+        return Outlook(Phase.JOINING, "verifying that this node has joined", "nothing to do")
+    reason = f"joining cluster {cluster.uuid[:8]}, waiting for {plan.waiting_for}"
+    said = next((h.hello for h in k.heard.values() if h.hello.conductor), None)
+    if said is not None and k.own_id not in cluster.roster[: len(cluster.members) - 1]:
+        reason += f" ({said.name} says: {said.reason})"
+    return Outlook(Phase.JOINING, reason, "nothing to do")
 
 
 def _before_founding(k: Knowledge, now: float) -> Outlook:
@@ -40,8 +63,7 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
             Phase.WAITING,
             f"cluster {spec.cluster.name} is already formed ({founded.name} says so)"
             " and this node is not a member",
-            "joining a formed cluster is not built yet; relaunch under another name or use"
-            " `pcs cluster node add` on a member",
+            "nothing to do: it asks to join as soon as a member has told who belongs to it",
         )
     admission = assembly.admission(k.facts)
     if admission.blocked:
@@ -144,6 +166,12 @@ def _silent(k: Knowledge, now: float) -> str:
 
 def _formed(k: Knowledge, now: float) -> Outlook:
     name = k.settings.spec.cluster.name if k.settings is not None else "the cluster"
+    if k.left:
+        return Outlook(
+            Phase.LEAVING,
+            f"this node was taken out of {name}",
+            "terminate the instance or remove its tag; to join again, type `muster join`",
+        )
     if k.cluster is None and now - k.started < SEEN_WITHIN:
         return Outlook(Phase.FORMED, f"{name} is formed; its state is being read", "")
     if k.cluster is None:
@@ -158,6 +186,9 @@ def _formed(k: Knowledge, now: float) -> Outlook:
             f"{name} is formed, but this node has no quorum",
             "type `corosync-quorumtool -s`, and look at the nodes that are offline",
         )
+    change = _change(k, now)
+    if change is not None:
+        return Outlook(Phase.FORMED, f"{name} is formed; {change.reason}", change.next)
     down = ", ".join(k.cluster.offline)
     lost = _terminated(k)
     if lost:
@@ -165,8 +196,9 @@ def _formed(k: Knowledge, now: float) -> Outlook:
         return Outlook(
             Phase.FORMED,
             f"{name} is formed; offline: {down}; terminated: {told}",
-            f"type `pcs stonith confirm {lost[0].name}`: no fence agent can tell Pacemaker that"
-            " it is off",
+            "nothing to do: the conductor takes it out"
+            if course.spec_of(k).replace.mode is ReplaceMode.AUTO
+            else f"type `muster leave {lost[0].name}`",
         )
     if down:
         return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
@@ -176,6 +208,21 @@ def _formed(k: Knowledge, now: float) -> Outlook:
 def _terminated(k: Knowledge) -> tuple[Member, ...]:
     decree = course.decree_of(k)
     return assembly.terminated(decree, k.cluster, k.candidates.gone) if decree else ()
+
+
+def _change(k: Knowledge, now: float) -> Outlook | None:
+    """Return what changes in the cluster's members, or keeps them from it, None when nothing."""
+    failed = k.troubles.get("step")
+    if failed is not None:
+        return Outlook(Phase.FORMED, failed.sentence, failed.cure)
+    plan = course.plan(k, now)
+    if plan.blocked or plan.waiting_for:
+        return Outlook(Phase.FORMED, plan.blocked or f"waiting for {plan.waiting_for}", plan.cure)
+    step = k.step or plan.step
+    if step is None:
+        return None
+    doing = k.progress if k.step is not None and k.progress else step.why
+    return Outlook(Phase.FORMED, f"{step.verb}: {doing}", "nothing to do")
 
 
 def unverified(k: Knowledge, now: float) -> str:

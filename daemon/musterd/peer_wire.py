@@ -67,6 +67,10 @@ class Hello:
     real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced (since 1970)
     real_for: str = ""  # the fingerprint of the fencing these prove
     fence_me: bool = False  # it has seen all others fenced, and asks for the same
+    # the members of the formed cluster, as this node knows them; nobody before
+    members: tuple[WireMember, ...] = ()
+    conductor: bool = False  # whether this node acts for the cluster
+    leaving: tuple[InstanceId, ...] = ()  # members that an administrator here asked to leave
 
 
 _HELLO_FIELDS = tuple(part.name for part in fields(Hello))
@@ -139,6 +143,8 @@ _HELLO = TypeAdapter(Hello)
 _DECREE = TypeAdapter(_WireDecree)
 _PROBE = TypeAdapter(Probe)
 _PROBED = TypeAdapter(Probed)
+_WORDS_OF_HELLO = frozenset(each.name for each in fields(Hello))
+_WORDS_OF_FACTS = frozenset(each.name for each in fields(NodeFacts))
 _WORDS: dict[str, TypeAdapter[Message]] = {
     word: TypeAdapter(shape) for word, shape in MESSAGES.items()
 }
@@ -180,8 +186,26 @@ def decode(data: bytes) -> Envelope:
 
 
 def read_hello(body: dict[str, object]) -> Hello:
-    """Read the body of a hello. Raises ValueError as `decode`."""
-    return _validated(_HELLO, body)
+    """Read the body of a hello, of this version or another.
+
+    Members are upgraded one after the other: what a newer one says beyond our words is not heard,
+    and what an older one does not say yet is what our words say by default.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    known = {key: value for key, value in body.items() if key in _WORDS_OF_HELLO}
+    facts = known.get("facts")
+    if isinstance(facts, dict):
+        known["facts"] = {key: value for key, value in facts.items() if key in _WORDS_OF_FACTS}
+    hello = _shaped(_HELLO, known)
+    said = hello_body(hello)
+    if isinstance(said["facts"], dict) and isinstance(known.get("facts"), dict):
+        said["facts"] = {
+            key: said["facts"][key] for key in cast("dict[str, object]", known["facts"])
+        }
+    _unless_same({key: said[key] for key in known}, known)
+    return hello
 
 
 def read_probe(body: dict[str, object]) -> Probe:
@@ -242,13 +266,21 @@ def _validated(adapter: TypeAdapter[Shape], value: object) -> Shape:
     The election's shapes are plain dataclasses, for which pydantic drops unknown keys and turns
     "1" into 1; whoever says a word says it exactly.
     """
+    shape = _shaped(adapter, value)
+    _unless_same(adapter.dump_python(shape, mode="json"), value)
+    return shape
+
+
+def _shaped(adapter: TypeAdapter[Shape], value: object) -> Shape:
     try:
-        shape = adapter.validate_python(value)
+        return adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         # Without the cause: pydantic's message shows values, and a decree's seed is one.
         raise ValueError(f"{where or 'the whole'}: {first['msg']}") from None
-    if adapter.dump_python(shape, mode="json") != value:
+
+
+def _unless_same(ours: object, theirs: object) -> None:
+    if ours != theirs:
         raise ValueError("unknown keys, missing keys, or values of another type")
-    return shape

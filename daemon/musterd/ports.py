@@ -6,7 +6,15 @@ from typing import Protocol
 
 from musterd.election.types import Durable, Message
 from musterd.helper_wire import Done, Params, ProbeResult
-from musterd.model import ClusterState, Contact, GroupRule, Instance, NodeFacts, Verb
+from musterd.model import (
+    ClusterState,
+    Contact,
+    Decree,
+    GroupRule,
+    Instance,
+    NodeFacts,
+    Verb,
+)
 from musterd.peer_wire import Hello, Probe, Probed
 
 
@@ -163,13 +171,19 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """Everything durable: the election's part, whether the cluster was formed, what was proven."""
+    """Everything durable: the election's part, whether the cluster was formed, what was proven.
+
+    `joining` is the formed cluster that this node has asked to join; `left` says that its members
+    took this node out, so that it does not join again unasked.
+    """
 
     durable: Durable
     formed: bool = False
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
     real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced, wall time
     real_for: str = ""  # the fingerprint of the fencing that was proven
+    joining: Decree | None = None
+    left: bool = False
     instance_id: str = ""  # of the writer: an image may carry the file to another instance
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from ipaddress import IPv4Address
 
 from muster.api import (
     AddressStatus,
@@ -19,8 +20,9 @@ from muster.api import (
     Status,
 )
 from musterd import course, drill, fencing, proofs
+from musterd.helper_wire import WireMember
 from musterd.knowledge import Knowledge
-from musterd.model import Member, Severity
+from musterd.model import Decree, Member, Severity
 from musterd.peer_wire import Hello
 from musterd.preflight import Check, Outcome
 from musterd.settings import public
@@ -55,7 +57,15 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         real=dict(proofs.valid(k)),
         real_for=k.real_for,
         fence_me=drill.asks(k, now),
+        members=_as_told(decree) if k.formed and decree is not None else (),
+        conductor=course.conductor(k),
+        leaving=k.leaving,
     )
+
+
+@lru_cache(maxsize=4)  # told in every hello
+def _as_told(decree: Decree) -> tuple[WireMember, ...]:
+    return tuple(WireMember(m.instance_id, m.name, IPv4Address(m.address)) for m in decree.members)
 
 
 def status_of(k: Knowledge, now: float, wall: float) -> Status:

@@ -167,6 +167,15 @@ def cluster_keys(token: Token, seed: str, uuid: str) -> ClusterKeys:
     )
 
 
+def offer_token(token: Token, uuid: str, instance_id: str) -> str:
+    """Derive what a joining node's pcsd lets the conductor in by, until it has joined.
+
+    Whoever has the cluster token can derive it too, which is why it ends with the admission.
+    """
+    context = b"\0" + uuid.encode("ascii") + b"\0" + instance_id.encode("ascii")
+    return _base64url(derive(token, b"pcsd-offer" + context, 144))
+
+
 def derive(token: Token, info: bytes, length: int) -> bytes:
     """Derive `length` bytes for the purpose `info`: HKDF with SHA-256 (RFC 5869).
 

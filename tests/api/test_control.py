@@ -38,6 +38,7 @@ class Door:
     """A ControlDoor that answers from its fields."""
 
     kept: list[Event] = field(default_factory=lambda: [event_at(1.0), event_at(2.0)])
+    leaves: list[tuple[str, str]] = field(default_factory=list)
     joins: list[str] = field(default_factory=list)
     refusal: MusterError | None = None
     news: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
@@ -66,6 +67,12 @@ class Door:
             raise self.refusal
         self.joins.append(asked_by)
         return Operation("0011", "join", "running", asked_by, "2026-01-01T00:00:00Z")
+
+    async def leave(self, name: str, asked_by: str) -> Operation:
+        if self.refusal is not None:
+            raise self.refusal
+        self.leaves.append((name, asked_by))
+        return Operation("0012", "leave", "running", asked_by, "2026-01-01T00:00:00Z", name)
 
     async def preflight(self) -> Preflight:
         return Preflight((CheckStatus("ports", "error", "closed", "open it"),), 1.5)
@@ -159,6 +166,16 @@ async def test_a_join_is_accepted_and_can_be_followed(sockets: Sockets) -> None:
     _, _, text = await sockets.ask(sockets.admin, "GET", headers["Location"])
     assert json.loads(text)["state"] == "done"
     assert (await sockets.problem(sockets.admin, "GET", "/v1/operations/77"))["status"] == 404
+
+
+async def test_who_is_to_leave_is_named_in_the_query(sockets: Sockets) -> None:
+    asked = "/v1/leave?node=ip-10-0-0-13"
+    status, headers, text = await sockets.ask(sockets.admin, "POST", asked)
+    assert (status, headers["Location"]) == (202, "/v1/operations/0012")
+    assert json.loads(text)["detail"] == "ip-10-0-0-13"
+    await sockets.ask(sockets.admin, "POST", "/v1/leave")
+    uid = f"uid {os.getuid()}"
+    assert sockets.door.leaves == [("ip-10-0-0-13", uid), ("", uid)]
 
 
 async def test_a_join_takes_no_values(sockets: Sockets) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -39,6 +40,9 @@ class Door:
     async def follow(self, since: float) -> AsyncIterator[Event]:
         for event in self.events(since):
             yield event
+
+    async def leave(self, name: str, asked_by: str) -> Operation:
+        return replace(await self.join(asked_by), verb="leave", detail=name)
 
     async def join(self, asked_by: str) -> Operation:
         if self.fails is not None:

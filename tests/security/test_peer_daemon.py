@@ -264,7 +264,7 @@ async def test_a_source_that_fails_later_takes_nothing_away(
     tmp_path: Path, make_caller: "MakeCaller"
 ) -> None:
     formed(tmp_path)
-    around = Surroundings(secret(TOKEN, TOKEN))
+    around = Surroundings(secret(TOKEN, TOKEN), CorosyncConfig.OURS)
     async with whole_daemon(tmp_path, around) as daemon:
         await daemon.until(lambda _: daemon.port > 0)
         older = await make_caller(daemon.port, own_id=FIRST)

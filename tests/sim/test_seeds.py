@@ -14,7 +14,7 @@ from muster_sim.scenarios import story
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 2_000
+SEEDS = 1_000
 BIG = 999  # a seed with sixteen founders
 WAITING = (8, 9, 47)  # seeds whose founding waits for somebody lost
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from muster_sim.samples import IDS, NAMES, NOW, cluster, decree, facts, founder
-from musterd import course, discovery
+from musterd import course, day_two, discovery
 from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable, Role
@@ -98,9 +98,9 @@ def test_a_decision_makes_the_next_step_due() -> None:
 def test_nobody_has_to_prove_that_it_can_fence_a_terminated_instance() -> None:
     k = founder(DECIDED)
     k.proofs = {IDS[1]: ("permissions", 0.0)}
-    assert course.need_proof(k)
+    assert day_two.need_proof(k)
     k.candidates = replace(k.candidates, gone=frozenset({IDS[2]}))
-    assert not course.need_proof(k)
+    assert not day_two.need_proof(k)
 
 
 def test_a_formed_node_takes_no_steps() -> None:

@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "[[address]]": (spec.Address,),
     "[[resource]]": (spec.Resource,),
     "[[shared_disk]]": (spec.SharedDisk,),
+    "[replace]": (spec.Replace,),
 }
 
 

@@ -55,3 +55,16 @@ def test_a_fence_test_goes_on_whatever_phase_the_node_is_in() -> None:
     found = operations.get("2")
     assert found is not None
     assert (found.state, found.detail) == ("done", "all are back")
+
+
+def test_a_departure_ends_when_the_member_is_none_any_more() -> None:
+    operations = Operations()
+    operations.add(Operation("2", "leave", "running", "uid 0", "", "node2"))
+    operations.reached(Phase.FORMED, "formed all the while")
+    operations.left(["node1", "node2"])
+    assert operations.running("leave", "node2") is not None
+    assert operations.running("leave", "node3") is None
+    operations.left(["node1"])
+    found = operations.get("2")
+    assert found is not None
+    assert (found.state, found.detail) == ("done", "node2")

@@ -289,9 +289,11 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     k.cluster = cluster(*NAMES[:2])
     assert f"offline: {NAMES[2]}" in outlook(k, NOW).reason
     known, k.candidates = k.candidates, replace(k.candidates, gone=frozenset({IDS[2]}))
+    assert f"expel: EC2 calls {IDS[2]} terminated" in outlook(k, NOW).reason
+    k.cluster = replace(k.cluster, dc=NAMES[1])  # another one conducts
     terminated = f"offline: {NAMES[2]}; terminated: {NAMES[2]} ({IDS[2]})"
     assert outlook(k, NOW).reason.endswith(terminated)
-    assert f"`pcs stonith confirm {NAMES[2]}`" in outlook(k, NOW).next
+    assert "the conductor takes it out" in outlook(k, NOW).next
     k.candidates = known
     k.cluster = replace(cluster(NAMES[0]), quorate=False)
     assert "has no quorum" in outlook(k, NOW).reason

@@ -169,6 +169,13 @@ def _accepted(operation: Operation) -> web.StreamResponse:
     return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
 
 
+async def _leave(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    name = request.query.get("node", "")
+    operation = await door.leave(name, f"uid {caller_of(request).uid}")
+    headers = {"Location": f"/v1/operations/{operation.id}"}
+    return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
+
+
 async def _operation(door: ControlDoor, request: web.Request) -> web.StreamResponse:
     operation = door.operation(request.match_info["id"])
     if operation is None:
@@ -226,6 +233,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/join", Access.ADMIN, _join, "Join the cluster the spec names", Operation, 202
+    ),
+    Route(
+        "POST",
+        "/v1/leave",
+        Access.ADMIN,
+        _leave,
+        "Take a member out of the formed cluster",
+        Operation,
+        202,
+        query=(Query("node", "string", "name of the member; this node without it"),),
     ),
     Route(
         "GET",

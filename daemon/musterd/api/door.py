@@ -36,6 +36,17 @@ class ControlDoor(Protocol):
             MusterError: the node cannot join; the error says why and what to do.
         """
 
+    async def leave(self, name: str, asked_by: str) -> Operation:
+        """Ask the conductor to take a member out of the formed cluster.
+
+        Args:
+            name: of the member, "" for this node.
+            asked_by: who asked, for the record: "uid 0".
+
+        Raises:
+            MusterError: this node is in no formed cluster, or it has no such member.
+        """
+
     async def preflight(self) -> Preflight:
         """Look at everything the cluster needs of this node and its surroundings, now.
 

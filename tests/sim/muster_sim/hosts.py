@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from musterd.errors import HelperError
 from musterd.helper_wire import (
+    AdmitParams,
     Done,
+    ExpelParams,
     FenceParams,
     LayParams,
+    OfferParams,
     Params,
     ProbeResult,
     SurveyParams,
@@ -19,6 +22,7 @@ from musterd.model import (
     ClusterResource,
     ClusterState,
     CorosyncConfig,
+    Member,
     NodeFacts,
     ResourceState,
     Verb,
@@ -32,9 +36,14 @@ DURATION = {
     Verb.CONFIGURE: 0.8,
     Verb.TRUST: 1.5,
     Verb.FENCE: 6.0,
+    Verb.OFFER: 1.0,
+    Verb.ADMIT: 4.0,
+    Verb.EXPEL: 4.0,
+    Verb.WITHDRAW: 0.3,
 }
 MEMBERSHIP = 3.0  # seconds from corosync's start until others see it
 ELECTION = 2.0  # seconds from quorum until a DC
+PAIR = 2  # members, for which Corosync has rules of their own (votequorum(5), two_node)
 AGENTS = 6.0  # seconds until configured resources run
 
 
@@ -46,7 +55,8 @@ class Disk:
     members: tuple[str, ...] = ()  # the nodelist of corosync.conf, as instance ids
     keys: str = ""
     prepared: bool = False
-    trusted: bool = False
+    trusted: tuple[str, ...] = ()  # whom pcs knows, as instance ids
+    offered: str = ""  # the uuid of the cluster whose conductor is let in
     enabled: bool = False
     built: bool = False
     cib: bool = False  # Pacemaker has written one of its own
@@ -63,6 +73,7 @@ class Host:
     disk: Disk = field(default_factory=Disk)
     foreign: str = ""
     started_at: float | None = None  # when corosync started, None while it does not run
+    saw_other: bool = False  # of two members, since this one started
     starts: asyncio.Event = field(default_factory=asyncio.Event)
     verbs: list[str] = field(default_factory=list)
     boots: int = 1  # how often it has been booted
@@ -97,12 +108,30 @@ class Host:
             cib=self.disk.cib,
             prepared=self.disk.prepared,
             laid=config is CorosyncConfig.OURS and bool(self.disk.keys),
-            trusted=self.disk.trusted,
+            trusted=bool(uuid) and self._knows(params),
             enabled=self.disk.enabled,
             running=self.started_at is not None,
             built=self.disk.built,
             boot_id=f"{self.instance_id}-{self.boots}",
+            offered=bool(uuid) and self.disk.offered == uuid,
+            members=self._members() if config is CorosyncConfig.OURS else (),
         )
+
+    def _knows(self, params: SurveyParams) -> bool:
+        listed = params.identity.members if params.identity is not None else ()
+        return {member.instance_id for member in listed} <= set(self.disk.trusted)
+
+    def _members(self) -> tuple[Member, ...]:
+        """Return who the files of a running node list."""
+        if self.started_at is None:
+            return ()
+        listed = (self.cluster.host(each) for each in self.disk.members)
+        return tuple(Member(h.instance_id, h.name, h.address) for h in listed)
+
+    @property
+    def address(self) -> str:
+        """Return the address that a name in EC2's style tells."""
+        return self.name.removeprefix("ip-").replace("-", ".")
 
     async def change(self, verb: Verb, params: Params, progress: Callable[[str], None]) -> Done:
         """Do it beside the daemon: a helper that has begun goes on when the daemon is killed."""
@@ -135,6 +164,7 @@ class Host:
             task.cancel()
         self.at_work = []
         self.started_at = None
+        self.saw_other = False
         self.starts.clear()
 
     async def probe(self, params: Params) -> ProbeResult:
@@ -156,6 +186,8 @@ class Host:
             self.disk.keys = params.corosync_key + params.pacemaker_key
         if verb is Verb.START:
             self.disk.enabled = True
+        if verb is Verb.ADMIT and isinstance(params, AdmitParams):
+            self.cluster.send_files(self, params)
 
     def _second_half(self, verb: Verb, params: Params) -> None:
         if verb is Verb.PREPARE:
@@ -172,7 +204,24 @@ class Host:
         elif verb is Verb.FENCE and isinstance(params, FenceParams):
             self.fence(params.target)
         elif verb is Verb.TRUST and isinstance(params, TrustParams):
-            self.disk.trusted = True
+            self.disk.trusted = tuple(m.instance_id for m in params.identity.members)
+            self.disk.offered = ""
+        else:
+            self._day_two(verb, params)
+
+    def _day_two(self, verb: Verb, params: Params) -> None:
+        if verb is Verb.OFFER and isinstance(params, OfferParams):
+            if self.disk.uuid:
+                raise HelperError("corosync.conf is here already", refused=True)
+            self.disk.offered = params.identity.uuid
+        elif verb is Verb.ADMIT and isinstance(params, AdmitParams):
+            self.cluster.admit(self, params)
+        elif verb is Verb.EXPEL and isinstance(params, ExpelParams):
+            self.cluster.expel(self, params)
+        elif verb is Verb.WITHDRAW:
+            if self.started_at is not None:
+                raise HelperError("this node is part of the cluster", refused=True)
+            self.disk.uuid, self.disk.keys, self.disk.members = "", "", ()
 
     def start_cluster(self) -> None:
         """Corosync and Pacemaker come up, by the helper or because the node boots enabled."""
@@ -185,8 +234,9 @@ class Host:
 class ClusterWorld:
     """Corosync and Pacemaker of all hosts: who sees whom, the DC, the resources.
 
-    A partition is quorate with more than half of its corosync.conf's members. Fencing is not
-    simulated, so two nodes need each other always, not only at the first start.
+    A partition is quorate with more than half of its corosync.conf's members. Of two, one goes on
+    alone once it has seen the other (wait_for_all) and the other is off. Fencing itself is not
+    simulated: while the other one runs somewhere, neither is quorate alone.
     """
 
     def __init__(self, now: Callable[[], float], wanted: tuple[str, ...]) -> None:
@@ -195,6 +245,7 @@ class ClusterWorld:
         self.hosts: list[Host] = []
         self.configured_at: dict[str, float] = {}  # by uuid
         self.connected: Callable[[str, str], bool] = lambda _a, _b: True
+        self.terminated: Callable[[str], bool] = lambda _instance: False
 
     def configure(self, host: Host) -> None:
         """Push the configuration; only a quorate partition takes it."""
@@ -202,6 +253,52 @@ class ClusterWorld:
         if state is None or not state.quorate:
             raise HelperError("the cluster is not quorate", refused=False)
         self.configured_at.setdefault(host.disk.uuid, self.now())
+
+    def host(self, instance_id: str) -> Host:
+        """Return the host of an instance."""
+        return next(host for host in self.hosts if host.instance_id == instance_id)
+
+    def send_files(self, host: Host, params: AdmitParams) -> None:
+        """Give a newcomer the keys and corosync.conf, as `pcs cluster node add` does first."""
+        newcomer = self._reachable(host, params.newcomer)
+        if newcomer.instance_id in host.disk.members:
+            return
+        if newcomer.disk.uuid:
+            raise HelperError("the newcomer has a corosync.conf already", refused=False)
+        if newcomer.disk.offered != host.disk.uuid:
+            raise HelperError("the newcomer's pcsd lets nobody in", refused=False)
+        newcomer.disk.uuid, newcomer.disk.keys = host.disk.uuid, host.disk.keys
+        newcomer.disk.members = (*host.disk.members, newcomer.instance_id)
+
+    def admit(self, host: Host, params: AdmitParams) -> None:
+        """Write the new list on every member that can be reached."""
+        self._unless_quorate(host)
+        newcomer = self._reachable(host, params.newcomer)
+        listed = tuple(dict.fromkeys((*host.disk.members, newcomer.instance_id)))
+        for member in (*self.partition_of(host), newcomer):
+            member.disk.members = listed
+
+    def expel(self, host: Host, params: ExpelParams) -> None:
+        """Take a terminated member off every list, if the rest keeps its quorum."""
+        self._unless_quorate(host)
+        if not params.asked and not self.terminated(params.leaving):
+            raise HelperError("EC2 does not call it terminated", refused=True)
+        listed = tuple(m for m in host.disk.members if m != params.leaving)
+        there = [each for each in self.partition_of(host) if each.instance_id in listed]
+        if len(there) * 2 <= len(listed):
+            raise HelperError("the rest would have no quorum", refused=True)
+        for member in there:
+            member.disk.members = listed
+
+    def _unless_quorate(self, host: Host) -> None:
+        if host.started_at is None or not self.quorate(host):
+            raise HelperError("the cluster is not quorate", refused=False)
+
+    def _reachable(self, host: Host, instance_id: str) -> Host:
+        found = next((each for each in self.hosts if each.instance_id == instance_id), None)
+        if found is None or not self.connected(host.instance_id, instance_id):
+            raise HelperError(f"{instance_id} cannot be reached", refused=False)
+        return found
 
     def partition_of(self, host: Host) -> list[Host]:
         """Return the hosts whose corosync shares a membership with this one's."""
@@ -216,7 +313,15 @@ class ClusterWorld:
 
     def quorate(self, host: Host) -> bool:
         """Tell whether the host's partition may act."""
-        return len(self.partition_of(host)) * 2 > len(host.disk.members)
+        partition, members = self.partition_of(host), host.disk.members
+        if len(members) != PAIR:
+            return len(partition) * 2 > len(members)
+        if len(partition) == PAIR:
+            host.saw_other = True
+        others_run = any(
+            self.host(one).started_at is not None for one in members if one != host.instance_id
+        )
+        return len(partition) == PAIR or (host.saw_other and not others_run)
 
     def _settled(self, other: Host, host: Host) -> bool:
         together = max(other.started_at or 0.0, host.started_at or 0.0)

@@ -1,5 +1,7 @@
 """What must never be seen, at any moment of a run, and what must be seen at its end."""
 
+from collections.abc import Iterable
+
 from muster_sim.world import SimNode, SimRegion
 from musterd.model import Decree, Phase
 
@@ -36,6 +38,7 @@ class Watch:
             for node in self._region.nodes
             if not node.terminated and node.record is not None and node.record.durable.decided
             if self._region.bound(node)
+            if not node.record.formed
         }
         if len(kept) > 1:
             raise ViolationError("one founding has two rosters")
@@ -63,15 +66,15 @@ class Watch:
 
     def _all_formed(self) -> bool:
         here = _here(self._region, self._absent)
-        known = (n.record.durable.decided for n in here if n.record is not None)
-        decided = next((decree for decree in known if decree is not None), None)
-        if decided is None:
+        if not any(n.record is not None and n.record.durable.decided for n in here):
             return False
+        lost = [n for n in self._region.nodes if n.terminated or n.number in self._absent]
         for node in here:
             if node.status is not None and node.status.phase == Phase.FORMED:
-                there = node.instance_id in decided.roster
+                decree = node.record.durable.decided if node.record is not None else None
+                there = decree is not None and node.instance_id in decree.roster
             else:
-                there = not node.tagged or _waits_to_join(node)
+                there = not node.tagged or _waits_to_join(node, lost)
             if node.engine is None or not there:
                 return False
         return True
@@ -90,8 +93,11 @@ def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
 _OUTSIDE = ("already formed", "waits to join", "decided for other founders")
 
 
-def _waits_to_join(node: SimNode) -> bool:
+def _waits_to_join(node: SimNode, lost: Iterable[SimNode] = ()) -> bool:
+    """Tell whether a node rightly stays outside: behind the founders, or behind somebody lost."""
     reason = node.status.reason if node.status is not None else ""
+    if node.status is not None and node.status.phase == Phase.JOINING:
+        return any(_blames(reason, one) for one in lost)
     return any(told in reason for told in _OUTSIDE)
 
 

@@ -370,6 +370,9 @@ class SimRegion:
         self.now = asyncio.get_running_loop().time
         self.cluster = ClusterWorld(self.now, ("fence-web",))
         self.cluster.connected = lambda a, b: not {(a, b), (b, a)} & self.faults.cut
+        self.cluster.terminated = lambda one: any(
+            node.instance_id == one and node.terminated for node in self.nodes
+        )
         self.transcript: list[str] | None = None
         self.decided: list[tuple[SimNode, Decree]] = []
         self.given_up: set[str] = set()  # foundings that nobody with the tag is left of

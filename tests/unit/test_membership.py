@@ -1,0 +1,259 @@
+"""Who joins a formed cluster, who leaves it, and who never does."""
+
+from dataclasses import replace
+
+import pytest
+
+from musterd.membership import (
+    UNLISTED_PATIENCE,
+    Membership,
+    Newcomer,
+    adopted,
+    changed,
+    joining,
+    newcomer_step,
+    next_change,
+    unwelcome,
+)
+from musterd.model import (
+    ClusterState,
+    CorosyncConfig,
+    Decree,
+    Member,
+    NodeFacts,
+    Phase,
+    Plan,
+    Step,
+    Verb,
+)
+
+A, B, C, D = (Member(f"i-0000000{n}", f"node{n}", f"10.0.0.{n}") for n in (1, 2, 3, 4))
+DECREE = Decree("ab" * 16, (A, B, C), "digest", "")
+FACTS = NodeFacts(
+    instance_id=D.instance_id,
+    name=D.name,
+    versions={},
+    missing=(),
+    corosync=CorosyncConfig.ABSENT,
+    corosync_detail="",
+    corosync_digest="",
+    keys_digest="",
+    cib=False,
+    prepared=True,
+    laid=False,
+    trusted=False,
+    enabled=False,
+    running=False,
+    built=False,
+)
+OFFERED = replace(FACTS, offered=True)
+LAID = replace(FACTS, laid=True, corosync=CorosyncConfig.OURS)
+NEWCOMER = Newcomer(D.instance_id, D.name, D.address, Phase.JOINING, (), OFFERED)
+
+
+def cluster(*online: Member, offline: tuple[Member, ...] = ()) -> ClusterState:
+    return ClusterState(
+        dc=A.name,
+        quorate=True,
+        online=tuple(m.name for m in online),
+        offline=tuple(m.name for m in offline),
+        resources=(),
+        failures=(),
+    )
+
+
+QUIET = Membership(
+    decree=DECREE,
+    own_id=A.instance_id,
+    cluster=cluster(A, B, C),
+    newcomers=(),
+    formed={A.instance_id, B.instance_id, C.instance_id},
+    gone=set(),
+    asked=set(),
+    automatic=True,
+)
+
+
+def test_a_whole_cluster_is_left_alone() -> None:
+    assert next_change(QUIET) == Plan()
+
+
+# --- joining ----------------------------------------------------------------------------------
+
+
+def test_a_newcomer_that_offers_is_admitted() -> None:
+    step = next_change(replace(QUIET, newcomers=(NEWCOMER,))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.ADMIT, D.instance_id)
+
+
+def test_a_newcomer_that_is_not_ready_is_not_admitted_yet() -> None:
+    waiting = replace(NEWCOMER, facts=FACTS)
+    unseen = replace(NEWCOMER, facts=None)
+    for one in (waiting, unseen, replace(NEWCOMER, phase=Phase.WAITING)):
+        assert next_change(replace(QUIET, newcomers=(one,))) == Plan()
+
+
+def test_newcomers_are_admitted_one_at_a_time() -> None:
+    other = replace(NEWCOMER, instance_id="i-00000005", name="node5", address="10.0.0.5")
+    first = next_change(replace(QUIET, newcomers=(other, NEWCOMER))).step
+    assert first is not None
+    assert first.target == D.instance_id
+    # Admitted, and not online yet: the other one waits until it is, and is done.
+    now = replace(QUIET, decree=changed(DECREE, D, ""), newcomers=(other,))
+    assert "node4 to come online" in next_change(now).waiting_for
+    now = replace(now, cluster=cluster(A, B, C, D))
+    assert "node4 to finish joining" in next_change(now).waiting_for
+    now = replace(now, formed={*QUIET.formed, D.instance_id})
+    assert next_change(now).step is not None
+
+
+def test_nobody_is_admitted_while_a_member_is_away() -> None:
+    now = replace(QUIET, newcomers=(NEWCOMER,), cluster=cluster(A, B, offline=(C,)))
+    assert "node3 to come online" in next_change(now).waiting_for
+
+
+@pytest.mark.parametrize(
+    ("newcomer", "why"),
+    [
+        (replace(NEWCOMER, spec_differs=("fencing.agent",)), "fencing.agent"),
+        (replace(NEWCOMER, name=B.name), "i-00000002"),
+    ],
+)
+def test_a_newcomer_that_cannot_belong_is_told_why(newcomer: Newcomer, why: str) -> None:
+    now = replace(QUIET, newcomers=(newcomer,))
+    assert next_change(now) == Plan()
+    assert why in unwelcome(now, newcomer)
+
+
+def test_an_admission_that_was_cut_off_is_taken_up_again() -> None:
+    """Its files are there, and this conductor's members do not have it: the verb looks and ends."""
+    again = replace(NEWCOMER, facts=LAID)
+    step = next_change(replace(QUIET, newcomers=(again,))).step
+    assert step is not None
+    assert step.verb is Verb.ADMIT
+
+
+# --- leaving ----------------------------------------------------------------------------------
+
+DEAD = replace(QUIET, gone={C.instance_id}, cluster=cluster(A, B, offline=(C,)))
+
+
+def test_a_terminated_member_is_taken_out_before_anybody_is_admitted() -> None:
+    step = next_change(replace(DEAD, newcomers=(NEWCOMER,))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.EXPEL, C.instance_id)
+
+
+def test_a_member_that_is_only_away_stays() -> None:
+    assert next_change(replace(DEAD, gone=set())) == Plan()
+
+
+def test_pacemaker_must_have_noticed_first() -> None:
+    assert "Pacemaker to notice" in next_change(replace(DEAD, cluster=cluster(A, B, C))).waiting_for
+
+
+def test_manual_replacement_names_the_one_command() -> None:
+    manual = replace(DEAD, automatic=False)
+    assert next_change(manual).cure == "type `muster leave node3`"
+    step = next_change(replace(manual, asked={C.instance_id})).step
+    assert step is not None
+    assert step.verb is Verb.EXPEL
+
+
+def test_nobody_is_taken_out_below_quorum() -> None:
+    now = replace(DEAD, gone={B.instance_id, C.instance_id}, cluster=cluster(A, offline=(B, C)))
+    plan = next_change(now)
+    assert plan.step is None
+    assert "no quorum" in plan.waiting_for
+
+
+def test_the_other_of_two_is_replaced_by_way_of_one() -> None:
+    pair = replace(DECREE, members=(A, C))
+    step = next_change(replace(DEAD, decree=pair, cluster=cluster(A, offline=(C,)))).step
+    assert step is not None
+    assert step.target == C.instance_id
+
+
+def test_a_member_that_asked_leaves_but_never_the_last_but_one() -> None:
+    step = next_change(replace(QUIET, asked={B.instance_id})).step
+    assert step == Step(Verb.EXPEL, "an administrator asked node2 to leave", B.instance_id)
+    pair = replace(QUIET, decree=replace(DECREE, members=(A, B)), asked={B.instance_id})
+    assert "cluster of one" in next_change(pair).blocked
+
+
+def test_the_dc_does_not_take_itself_out() -> None:
+    plan = next_change(replace(QUIET, asked={A.instance_id}))
+    assert plan.cure.startswith("type `pcs cluster stop node1`")
+
+
+# --- the newcomer's own part ------------------------------------------------------------------
+
+TOLD = changed(DECREE, D, "")
+
+
+def own(told: Decree, facts: NodeFacts, unlisted_for: float = 0.0) -> Plan:
+    return newcomer_step(
+        D.instance_id, told, facts, unlisted_for=unlisted_for, need_proof=not facts.built
+    )
+
+
+def test_a_newcomer_offers_then_waits_then_starts_trusts_and_proves() -> None:
+    assert own(DECREE, FACTS).step == Step(
+        Verb.OFFER, "the cluster is formed; this node asks to join it"
+    )
+    assert own(DECREE, OFFERED) == Plan(waiting_for="the conductor to admit this node")
+    steps = [
+        own(TOLD, LAID).step,
+        own(TOLD, replace(LAID, running=True, enabled=True)).step,
+        own(TOLD, replace(LAID, running=True, enabled=True, trusted=True)).step,
+    ]
+    assert [step.verb for step in steps if step] == [Verb.START, Verb.TRUST, Verb.PROBE_FENCING]
+    done = replace(LAID, running=True, enabled=True, trusted=True, built=True)
+    assert own(TOLD, done) == Plan()
+
+
+def test_a_newcomer_starts_nothing_before_the_members_name_it() -> None:
+    assert own(DECREE, LAID).waiting_for == "the conductor to finish admitting this node"
+
+
+def test_an_admission_nobody_knows_of_is_withdrawn() -> None:
+    step = own(DECREE, LAID, UNLISTED_PATIENCE).step
+    assert step is not None
+    assert step.verb is Verb.WITHDRAW
+    running = replace(LAID, running=True)
+    assert own(DECREE, running, UNLISTED_PATIENCE).step is None
+
+
+def test_a_newcomer_sees_itself_among_the_members() -> None:
+    assert joining(D, DECREE).members == (A, B, C, D)
+    assert joining(D, TOLD) == TOLD
+
+
+# --- the register -----------------------------------------------------------------------------
+
+
+def listed(*members: Member) -> NodeFacts:
+    return replace(LAID, running=True, members=members)
+
+
+def test_members_follow_the_running_cluster() -> None:
+    assert adopted(DECREE, A.instance_id, listed(D, C, B, A)) == replace(
+        DECREE, members=(A, B, C, D)
+    )
+    assert adopted(DECREE, A.instance_id, listed(B, A)) == replace(DECREE, members=(A, B))
+    assert adopted(DECREE, A.instance_id, listed(C, B, A)) is None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        None,
+        listed(),
+        listed(B, C),  # not this node
+        listed(A, B, C, Member("", "node9", "10.0.0.9")),  # no instance known for it
+        replace(listed(A, B), corosync=CorosyncConfig.FOREIGN),
+    ],
+)
+def test_no_list_is_followed_that_cannot_be_this_clusters(facts: NodeFacts | None) -> None:
+    assert adopted(DECREE, A.instance_id, facts) is None
