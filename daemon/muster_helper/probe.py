@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from muster_helper import cib
+from muster_helper.change import nodes
 from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.refusals import if_found, unless_ours
@@ -67,9 +68,14 @@ def _ask(host: Host, region: str, spec: Spec, member: Member) -> str:
 def map_faults(host: Host, spec: Spec, members: tuple[Member, ...]) -> tuple[str, ...]:
     """Say what is wrong with the map that the running cluster's device has.
 
-    Whoever may change the cluster may change it; nothing before the cluster is configured.
+    Whoever may change the cluster may change it; nothing before the cluster is configured. While a
+    node is being admitted or taken out, it is in the map and not (yet, or any more) in
+    corosync.conf: such a one is nothing wrong.
     """
-    told = cib.device_option(cib.live(host), fence_device(spec), "pcmk_host_map")
-    if told is None or spec.fencing.agent != fencing.AWS_AGENT:
+    text = cib.device_option(cib.live(host), fence_device(spec), "pcmk_host_map")
+    if text is None or spec.fencing.agent != fencing.AWS_AGENT:
         return ()
-    return tuple(fencing.wrong_map(fencing.host_map(told), members))
+    listed, told = nodes(host), fencing.host_map(text)
+    if told is not None:
+        told = {name: instance_id for name, instance_id in told.items() if name in listed}
+    return tuple(fencing.wrong_map(told, [m for m in members if m.name in listed]))

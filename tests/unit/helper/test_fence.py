@@ -80,6 +80,8 @@ def test_not_where_the_cluster_does_not_run(node: FakeNode) -> None:
         (GOOD.replace("i-", "&#10;i-"), "not a list"),
         (f"ip-10-0-0-11:{MEMBERS[1].instance_id};ip-10-0-0-12:{MEMBERS[0].instance_id}", "is"),
         ("ip-10-0-0-11:i-00000000000000001", "leaves out ip-10-0-0-12"),
+        # One who is being admitted or taken out is in the map, and not in corosync.conf.
+        (f"{GOOD};ip-10-0-0-13:i-00000000000000003", ""),
     ],
 )
 def test_the_running_devices_map_is_read(member: FakeNode, host_map: str, fault: str) -> None:
