@@ -112,6 +112,11 @@ kill-matrix: venv lab-deps deb
 bench-cli: venv lab-deps deb
 	$(BIN)/python tests/bench/cli.py
 
+# A founding while 200 callers at a time ask for the status. Half an hour on two processors.
+.PHONY: bench-crowd
+bench-crowd: venv lab-deps deb
+	$(BIN)/python tests/bench/crowd.py
+
 # What an administrator sees, from a real cluster into docs/captures; needs tmux.
 .PHONY: captures
 captures: venv lab-deps deb

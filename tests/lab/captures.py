@@ -145,7 +145,7 @@ def well(lab: Lab) -> None:
     (FOLDER / "events.json").write_text(events, encoding="utf-8")
     found = ("journalctl", "--quiet", "--no-pager", "--output=cat", "MUSTER_KIND=action")
     with terminal(lab, *found, size=(120, 30)) as shown:
-        keep("journal.txt", shown.shows("action=configure"))
+        keep("journal.txt", shown.shows("action=trust"))
     lab.run("1", "systemctl", "restart", "musterd.service")
     with terminal(lab, "muster", "timeline", size=(110, 50)) as shown:
         keep("timeline-after-restart.txt", shown.shows("probe-fencing"))

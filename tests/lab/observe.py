@@ -4,6 +4,7 @@ Labs are called after $MUSTER_LAB (default "test"), so that several checkouts ca
 side. With MUSTER_LAB_KEEP set, a lab is left as it is after the tests, for a person to look at.
 """
 
+import base64
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import IO, Any
 
 from muster_lab.client import CHECKOUT, Lab
@@ -92,6 +94,12 @@ def tags(cluster: str, size: int) -> dict[str, str]:
 def ids(nodes: Sequence[Node]) -> list[str]:
     """Their instance ids."""
     return [node.instance_id for node in nodes]
+
+
+def bring(lab: Lab, node: str, file: Path, path: str) -> None:
+    """Put a file of this machine into a node."""
+    packed = base64.b64encode(file.read_bytes()).decode("ascii")
+    lab.run(node, "sh", "-euc", 'base64 -d > "$0"', path, stdin=packed)
 
 
 # --- waiting ----------------------------------------------------------------------------------

@@ -60,6 +60,13 @@ class Workstation:
         assert process.returncode == 0, out
         return out
 
+    def refused(self, *words: str) -> str:
+        """Run what must not be done; return why."""
+        with self._start(*words) as process:
+            out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1, out
+        return out
+
     def killed(self, at: str, *words: str) -> None:
         """Run until a line begins with `at`, then SIGKILL."""
         with self._start(*words) as process:
@@ -134,6 +141,7 @@ def test_a_disk_file_becomes_a_cluster(lab: Lab, qcow2: Path, tmp_path: Path) ->
     assert made.count("ImportSnapshot") == 1
     assert made.count("RegisterImage") == 1
     _sealed(lab, nodes[2])
+    _cleaned(lab, workstation, nodes)
 
 
 def _sealed(lab: Lab, node: Node) -> None:
@@ -146,3 +154,17 @@ def _sealed(lab: Lab, node: Node) -> None:
     done = lab.run(node.instance_id, "muster", "seal", "--abandon", "web", timeout=300)
     assert "capture the image now" in done.stdout
     said(lab, node.instance_id, "muster", "seal", "--check")
+
+
+def _cleaned(lab: Lab, workstation: Workstation, nodes: list[Node]) -> None:
+    """What was made for the image goes, but not while instances run from it."""
+    cleanup = ["cleanup", "--name", "node-1", "--image", "--account"]
+    assert nodes[0].instance_id in workstation.refused(*cleanup)
+    for node in nodes:
+        lab.terminate(node.instance_id)
+    workstation.killed_after("DeregisterImage", *cleanup)
+    assert "nothing is left of node-1" in workstation.run(*cleanup)
+    owned = ("--owner-ids", "self", "--query", "Snapshots", "--output", "text")
+    assert lab.aws("ec2", "describe-snapshots", *owned).stdout.strip() == ""
+    assert lab.aws("s3api", "list-buckets", "--query", "Buckets[].Name").stdout.strip() == "[]"
+    assert lab.aws("iam", "get-role", "--role-name", "vmimport", check=False).returncode != 0

@@ -26,6 +26,9 @@ GUIDES = {
         "docs/upgrading.md",
         "docs/scripting.md",
         "docs/journal.md",
+        "docs/image.md",
+        "docs/security-peers.md",
+        "packaging/cloud-init/README.md",
     )
 }
 SOURCES = "\n".join(

@@ -25,7 +25,7 @@ from muster_lab.image import Image
 from muster_lab.ports import MachineError
 
 # The daemon is held back until all nodes have booted, so that both sides begin the same way.
-_USER_DATA = f"""#cloud-config
+USER_DATA = f"""#cloud-config
 bootcmd:
   - [systemctl, mask, --runtime, --now, musterd.service]
 write_files:
@@ -42,7 +42,7 @@ write_files:
       elastic_ip = "{{elastic}}"
 """
 
-_FOUND = f"""
+FOUND = f"""
 systemctl unmask --runtime musterd.service
 systemctl start musterd.service
 muster wait --timeout {LIMIT}
@@ -65,9 +65,9 @@ def run(lab: Lab, built: Image) -> Round:
     Raises:
         MachineError: a node did not call the cluster formed in time.
     """
-    with fresh(lab, built, _USER_DATA) as (nodes, elastic):
+    with fresh(lab, built, USER_DATA) as (nodes, elastic):
         used, busy, begun = cpu(lab), load(), time.monotonic()
-        everywhere(lab, nodes, _FOUND)
+        everywhere(lab, nodes, FOUND)
         seconds = time.monotonic() - begun
         spent = cpu(lab) - used
         must_answer(lab, elastic)

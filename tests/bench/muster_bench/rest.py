@@ -39,6 +39,13 @@ class Usage:
         )
 
 
+def most_resident(layout: Layout, instance_id: str, service: str) -> float:
+    """The most resident memory that a process of a service ever had, MiB (proc(5), VmHWM)."""
+    pids = _lines(_group(layout, instance_id, service) / "cgroup.procs")
+    told = [line for pid in pids for line in _lines(Path("/proc", pid, "status"))]
+    return max(int(line.split()[1]) for line in told if line.startswith("VmHWM:")) / 1024
+
+
 def _group(layout: Layout, instance_id: str, service: str) -> Path:
     root = CGROUPS / "unified" if (CGROUPS / "unified").exists() else CGROUPS
     return root / f"{layout.prefix}{instance_id}" / "payload/system.slice" / service

@@ -81,6 +81,11 @@ async def terminate_instances(request: Request) -> Answer:
     return {"TerminatingInstances": changes}
 
 
+async def get_console_output(request: Request) -> Answer:
+    """GetConsoleOutput: nothing, as of an instance whose kernel has no serial console."""
+    return {"InstanceId": request.estate.instance(request.params["InstanceId"]).instance_id}
+
+
 def _change(request: Request, change: str, act: Callable[[Instance], None]) -> list[views.Shape]:
     """Do it to all named instances or, when one cannot be changed so, to none."""
     instances = [request.estate.instance(i) for i in request.params["InstanceIds"]]
@@ -164,6 +169,7 @@ def _fields(estate: Estate) -> dict[str, Values[Instance]]:
 ACTIONS: dict[str, Action] = {
     "DescribeInstanceStatus": describe_instance_status,
     "DescribeInstances": describe_instances,
+    "GetConsoleOutput": get_console_output,
     "RebootInstances": reboot_instances,
     "RunInstances": run_instances,
     "StartInstances": start_instances,
