@@ -95,13 +95,15 @@ stack: venv
 policy: venv
 	@$(PACKAGES) policy
 
+# Each benchmark prints its figures; `make bench-cli BENCH=--write` puts them into docs/benchmarks.md.
+BENCH ?=
 .PHONY: bench-form
 bench-form: venv lab-deps deb
-	$(BIN)/python tests/bench/form.py
+	$(BIN)/python tests/bench/form.py $(BENCH)
 
 .PHONY: bench-footprint
 bench-footprint: venv lab-deps deb
-	$(BIN)/python tests/bench/footprint.py
+	$(BIN)/python tests/bench/footprint.py $(BENCH)
 
 # A founding killed at every point of every verb, a minute each; goes on where it was interrupted.
 .PHONY: kill-matrix
@@ -110,12 +112,12 @@ kill-matrix: venv lab-deps deb
 
 .PHONY: bench-cli
 bench-cli: venv lab-deps deb
-	$(BIN)/python tests/bench/cli.py
+	$(BIN)/python tests/bench/cli.py $(BENCH)
 
 # A founding while 200 callers at a time ask for the status. Half an hour on two processors.
 .PHONY: bench-crowd
 bench-crowd: venv lab-deps deb
-	$(BIN)/python tests/bench/crowd.py
+	$(BIN)/python tests/bench/crowd.py $(BENCH)
 
 # What an administrator sees, from a real cluster into docs/captures; needs tmux.
 .PHONY: captures
