@@ -125,5 +125,5 @@ def test_a_node_that_cannot_go_on_ends_the_wait(lab: Lab) -> None:
     until(lab, node, lambda found: found["phase"] == "failed")
     ended = lab.run(node, "muster", "wait", "--timeout", "60", check=False)
     assert ended.returncode == FAILED
-    assert "[cluster] size" in ended.stderr
+    assert "key cluster.size cannot be used" in ended.stderr
     assert "next: " in ended.stderr
