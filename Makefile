@@ -127,7 +127,7 @@ captures: venv lab-deps deb
 # Every interleaving of the election's messages and crashes, up to stated bounds (docs/simulation.md).
 .PHONY: explore
 explore: venv
-	$(SIM) --explore
+	$(SIM) --explore --write docs/simulation.md
 
 # Whole daemons in virtual time, a story of trouble from each seed: `make sim SEEDS=100000`. Takes
 # all processors; PROCESSES= says otherwise, KEEP= names a file that keeps each result.

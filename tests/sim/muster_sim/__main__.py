@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     many.quiet()
     if asked.explore:
-        return _explore()
+        return _explore(asked.write)
     if asked.cost:
         return _cost(asked.cost, asked.write)
     if asked.broken:
@@ -93,17 +93,20 @@ def _broken(seeds: int, write: Path | None) -> int:
     return int(missed > 0)
 
 
-def _explore() -> int:
-    failed = 0
+def _explore(write: Path | None) -> int:
+    failed, rows, states = 0, [], 0
     for scenario in (*spaces.QUICK, *spaces.LARGE):
-        began = time.monotonic()
         found = Explorer(scenario).run()
-        took = time.monotonic() - began
-        bounds = spaces.Bounds(scenario)
-        print(f"{found.states:9} states {took:6.1f} s  {scenario.name} ({bounds})", flush=True)
+        states += found.states
+        rows.append(report.explored(scenario.name, str(spaces.Bounds(scenario)), found))
+        print(rows[-1], flush=True)
         if found.broken:
             failed += 1
             print("\n".join((found.broken, *found.transcript)))
+    total = f"{states:,} states, commit {many.commit()}: **{failed} scenarios with a violation**."
+    print(total)
+    if write is not None:
+        tables.write("explored", "\n".join((total, "", *report.EXPLORED, *rows)), write)
     return int(failed > 0)
 
 

@@ -73,6 +73,14 @@ def _times(formed: Sequence[Result]) -> list[str]:
     return lines
 
 
+EXPLORED = ("| scenario | bounds | states |", "|---|---|---|")
+
+
+def explored(name: str, bounds: str, found: Found) -> str:
+    """Return a scenario's row of the table that `EXPLORED` begins."""
+    return f"| {name} | {bounds} | {found.states:,}{' up to a violation' * bool(found.broken)} |"
+
+
 WRONG = (
     "| what is wrong | found by exploration, after states | in steps | found by seeds, after |",
     "|---|---|---|---|",
