@@ -259,13 +259,13 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
 
 
 def _kernel_view(k: Knowledge, address: str) -> str:
-    """Name who has the address in its kernel: we ourselves, or whoever we or it can vouch for."""
+    """Name who has the address in its kernel, by each node's own word.
+
+    That it was reached there once proves nothing later, so `reaches` is not asked.
+    """
     holders = [course.own_name(k)] if address in k.holds else []
-    pacemaker = course.floating_node(k, address)
-    for heard in k.heard.values():
-        vouched = address in k.reaches and heard.hello.name == pacemaker
-        if vouched or address in heard.hello.holds:
-            holders.append(heard.hello.name)
+    hellos = (heard.hello for heard in k.heard.values())
+    holders += [hello.name for hello in hellos if address in hello.holds]
     return ", ".join(sorted(set(holders)))
 
 

@@ -114,6 +114,14 @@ def test_views_that_differ_are_a_finding_that_names_each(known: Knowledge) -> No
     assert not any("do not say the same" in what for what in told)
 
 
+def test_having_reached_an_address_once_hides_no_later_loss(known: Knowledge) -> None:
+    known.cluster, known.reaches = cluster("ip-10-0-0-12"), ("10.0.0.100",)
+    known.heard[PEER] = Heard(peer_hello(known, holds=()), NOW)
+    [address] = status_of(known, NOW, WALL).addresses
+    assert address.views["kernel"] == ""
+    assert not address.agrees
+
+
 def test_an_address_in_two_kernels_names_both(known: Knowledge) -> None:
     known.cluster = cluster("ip-10-0-0-12")
     known.holds = ("10.0.0.100",)
