@@ -21,7 +21,7 @@ FOLDERS = ("daemon", "client", "packaging", "tests")
 VOCABULARY = {"model", "spec", "helper_wire", "errors"}
 STAGES = {
     "identity", "discovery", "assembly", "fencing", "resources", "storage", "membership",
-    "preflight",
+    "preflight", "suitability",
 }  # fmt: skip
 ELECTION = {"election", "election.types", "election.machine", "election.invariants"}
 
@@ -66,7 +66,7 @@ ROOTS = {"boot", "__main__"}  # the composition root imports anything
 
 HELPER_MAY_IMPORT = {
     "model", "spec", "settings", "helper_wire", "errors", "fencing", "resources", "assembly",
-    "pcs_words",
+    "pcs_words", "suitability",
 }  # fmt: skip
 
 PURE = STAGES | {

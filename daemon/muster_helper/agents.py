@@ -1,37 +1,61 @@
 """What agents say of themselves: the parameters and operations that their metadata lists.
 
 Distributions backport parameters, so versions tell nothing. A fence agent loads its cloud's library
-before it prints a word, which takes a second: its answer is kept until the file changes.
+before it prints a word, which takes a second: answers are kept until the agent's file changes.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
 from pydantic import TypeAdapter, ValidationError
 
 from muster_helper import files
-from muster_helper.children import must
+from muster_helper.children import Ran, must
 from muster_helper.host import Host
+from muster_helper.paths import Paths
 from musterd.errors import HelperError
+from musterd.suitability import UNIT, Metadata
 
 OCF = "/usr/lib/ocf"
 _TIMEOUT = 30.0  # seconds; a script prints a page, a fence agent loads its library first
 _SEARCH = ("/usr/sbin", "/usr/bin")
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What one agent takes (OCF resource agent API 1.1, fence agent API)."""
-
-    parameters: frozenset[str]
-    required: frozenset[str]
-    actions: frozenset[str]
-
-
 _KEPT = TypeAdapter(Metadata)
+
+
+def of_resource(host: Host, agent: str) -> Metadata | None:
+    """Return the metadata of an agent as the spec names it; None when it is not installed.
+
+    Raises:
+        HelperError: it printed none.
+    """
+    standard = agent.partition(":")[0]
+    if standard == "systemd":
+        return UNIT
+    found = installed(host.paths, agent)
+    return resource_agent(host, *found[0]) if len(found) == 1 else None
+
+
+def installed(paths: Paths, agent: str) -> tuple[tuple[str, str], ...]:
+    """Return provider and name of each installed OCF agent that a name in the spec may mean.
+
+    `ocf:PROVIDER:NAME` means one; a bare name means that of any provider, and pcs refuses it where
+    there are two. Anything else means none.
+    """
+    folder = paths.below(f"{OCF}/resource.d")
+    match agent.split(":"):
+        case ["ocf", provider, name]:
+            wanted = [folder / provider / name]
+        case [name]:
+            wanted = sorted(folder.glob(f"*/{name}"))
+        case _:
+            wanted = []
+    return tuple((file.parent.name, file.name) for file in wanted if file.is_file())
 
 
 def resource_agent(host: Host, provider: str, name: str) -> Metadata:
@@ -41,18 +65,33 @@ def resource_agent(host: Host, provider: str, name: str) -> Metadata:
         HelperError: it is not installed, or printed none.
     """
     file = host.paths.below(f"{OCF}/resource.d/{provider}/{name}")
-    ran = must(
-        host.run([str(file), "meta-data"], timeout=_TIMEOUT, environment={"OCF_ROOT": OCF}),
-        f"agent ocf:{provider}:{name} did not print its metadata",
-        f"type `pcs resource describe ocf:{provider}:{name}` on this node",
+    return _asked(
+        host,
+        f"ocf:{provider}:{name}",
+        file,
+        lambda: host.run([str(file), "meta-data"], timeout=_TIMEOUT, environment={"OCF_ROOT": OCF}),
+        f"pcs resource describe ocf:{provider}:{name}",
     )
-    return _parse(ran.out, f"ocf:{provider}:{name}")
 
 
 def fence_agent(host: Host, name: str) -> Metadata:
     """Return the metadata of a fence agent. Raises HelperError as `resource_agent`."""
-    key = _version_of(host, name)
-    kept = host.paths.state / f"metadata-{name}.json"
+    files = (host.paths.below(f"{folder}/{name}") for folder in _SEARCH)
+    return _asked(
+        host,
+        name,
+        next((file for file in files if file.exists()), None),
+        lambda: host.run([name], timeout=_TIMEOUT, stdin=b"action=metadata\n"),
+        f"pcs stonith describe {name}",
+    )
+
+
+def _asked(
+    host: Host, agent: str, file: Path | None, ask: Callable[[], Ran], command: str
+) -> Metadata:
+    """Return what is kept for this very file, or else ask the agent and keep its answer."""
+    key = hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else ""
+    kept = host.paths.state / f"metadata-{agent.replace(':', '-')}.json"
     try:
         known = json.loads(host.read(kept) or "{}")
         if key and known.get("key") == key:
@@ -60,23 +99,14 @@ def fence_agent(host: Host, name: str) -> Metadata:
     except (ValueError, AttributeError, KeyError, ValidationError):
         pass  # written by another version, or torn: asked again
     ran = must(
-        host.run([name], timeout=_TIMEOUT, stdin=b"action=metadata\n"),
-        f"fence agent {name} did not print its metadata",
-        f"type `pcs stonith describe {name}` on this node",
+        ask(),
+        f"agent {agent} did not print its metadata",
+        f"type `{command}` on this node",
     )
-    found = _parse(ran.out, name)
+    found = _parse(ran.out, agent)
     lists = {part: sorted(names) for part, names in asdict(found).items()}
     files.replace(kept, json.dumps({"key": key, "metadata": lists}).encode(), 0o600)
     return found
-
-
-def _version_of(host: Host, name: str) -> str:
-    """Return what changes when the agent's file does; "" where it is not found."""
-    for folder in _SEARCH:
-        path: Path = host.paths.below(f"{folder}/{name}")
-        if path.exists():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-    return ""
 
 
 def _parse(text: str, agent: str) -> Metadata:
@@ -89,8 +119,11 @@ def _parse(text: str, agent: str) -> Metadata:
     entries = list(root.iterfind("parameters/parameter"))
     return Metadata(
         parameters=frozenset(entry.get("name", "") for entry in entries),
+        # A deprecated one has a successor, which is asked for instead.
         required=frozenset(
-            entry.get("name", "") for entry in entries if entry.get("required") == "1"
+            entry.get("name", "")
+            for entry in entries
+            if entry.get("required") == "1" and entry.find("deprecated") is None
         ),
         actions=frozenset(entry.get("name", "") for entry in root.iterfind("actions/action")),
     )

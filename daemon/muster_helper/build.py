@@ -69,7 +69,8 @@ def _made(host: Host, seed: bytes, commands: Sequence[PcsCommand]) -> bytes:
     create` only adds below <resources>.
     """
     root = cib.parse(seed.decode())
-    for_pcs = [command for command in commands if not cib.set_pairs(root, command.argv)]
+    of_wholes = [c for c in commands if c.argv[:2] in {("resource", "clone"), ("resource", "meta")}]
+    for_pcs = [c for c in commands if c not in of_wholes and not cib.set_pairs(root, c.argv)]
     base = ElementTree.tostring(root)
     resource_part = [c for c in for_pcs if c.argv[:2] == ("resource", "create")]
     other_part = [c for c in for_pcs if c not in resource_part]
@@ -85,6 +86,8 @@ def _made(host: Host, seed: bytes, commands: Sequence[PcsCommand]) -> bytes:
         if holder is None:
             raise HelperError("pcs wrote a CIB without <resources>", refused=False)
         holder.extend(added.iterfind("configuration/resources/*"))
+        for command in of_wholes:
+            cib.set_whole(whole, command.argv)
         ElementTree.indent(whole)
         verified = folder / "cib.xml"
         verified.write_bytes(ElementTree.tostring(whole) + b"\n")

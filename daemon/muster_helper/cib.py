@@ -142,6 +142,40 @@ def pairs_of(root: ElementTree.Element, command: Sequence[str]) -> Iterator[tupl
         yield pair.get("name", ""), pair.get("value", "")
 
 
+def set_whole(root: ElementTree.Element, words: Sequence[str]) -> bool:
+    """Do what pcs does for `resource clone` and for `resource meta` of a group, ids included.
+
+    Releases of pcs differ in how they want these written, Pacemaker's XML is one.
+
+    Args:
+        root: the CIB, which is changed; it has the resource or group already.
+        words: the command's arguments after the file.
+
+    Returns:
+        Whether it was such a command; any other is pcs's own.
+    """
+    if words[0] != "resource" or words[1] not in {"clone", "meta"}:
+        return False
+    name, pairs = words[2], words[3:]
+    holder = root.find("configuration/resources")
+    at = next((i for i, each in enumerate(holder or ()) if each.get("id") == name), None)
+    if holder is None or at is None:
+        raise HelperError(f"there is no resource or group {name} to {words[1]}", refused=False)
+    target = holder[at]
+    if words[1] == "clone":
+        target = ElementTree.Element("clone", id=f"{name}-clone")
+        target.append(holder[at])
+        holder[at] = target
+    if pairs:
+        owner = target.get("id", "")
+        meta = ElementTree.SubElement(target, "meta_attributes", id=f"{owner}-meta_attributes")
+        for pair in pairs:
+            key, _, value = pair.partition("=")
+            identity = f"{meta.get('id')}-{key}"
+            ElementTree.SubElement(meta, "nvpair", id=identity, name=key, value=value)
+    return True
+
+
 def lacking(wanted: ElementTree.Element, live: ElementTree.Element) -> tuple[str, ...]:
     """Return what of `wanted` the live configuration lacks or has otherwise, as words.
 

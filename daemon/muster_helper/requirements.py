@@ -1,8 +1,8 @@
 """What a node must have installed, and which package brings it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from muster_helper import agents
 from muster_helper.paths import Paths
 from musterd import resources
 from musterd.spec import Resource, Spec
@@ -24,7 +24,6 @@ _AGENTS = {
     "IPaddr2": ("resource-agents", "resource-agents"),
 }
 _SEARCH = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_OCF = "/usr/lib/ocf/resource.d"
 _UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 
 
@@ -38,11 +37,6 @@ def missing(paths: Paths, spec: Spec | None) -> tuple[str, ...]:
     return tuple(_missing(paths, spec))
 
 
-def agent_file(paths: Paths, agent: str) -> Path:
-    """Return where a heartbeat agent's script stands."""
-    return paths.below(f"{_OCF}/heartbeat/{agent}")
-
-
 def _missing(paths: Paths, spec: Spec | None) -> Iterator[str]:
     for program, packages in _PROGRAMS.items():
         if not _program(paths, program):
@@ -52,40 +46,47 @@ def _missing(paths: Paths, spec: Spec | None) -> Iterator[str]:
     if not _program(paths, spec.fencing.agent):
         red_hat = spec.fencing.agent.replace("_", "-").replace("fence-", "fence-agents-", 1)
         yield _sentence(f"fence agent {spec.fencing.agent}", ("fence-agents", red_hat))
-    agents = sorted(resources.agents(spec))
-    if "awsvip" in agents:
-        agents.append("IPaddr2")
-    for agent in agents:
-        if not agent_file(paths, agent).is_file():
+    needed = sorted(resources.agents(spec))
+    if "awsvip" in needed:
+        needed.append("IPaddr2")
+    for agent in needed:
+        if not agents.installed(paths, f"ocf:heartbeat:{agent}"):
             yield _sentence(f"resource agent {agent}", _AGENTS[agent])
     for program, packages in (
         ("aws", ("awscli", "awscli2")),
         ("curl", ("curl", "curl")),
     ):
-        if agents and not _program(paths, program):
+        if needed and not _program(paths, program):
             yield _sentence(f"{program}, which the AWS resource agents call,", packages)
     for resource in spec.resource:
-        if not _installed(paths, resource):
-            yield (
-                f"agent {resource.agent} of [[resource]] {resource.id} is not installed:"
-                " install the package that brings it, or correct the spec"
-            )
+        yield from _agent_missing(paths, resource)
 
 
 def _program(paths: Paths, name: str) -> bool:
     return any(paths.below(f"{folder}/{name}").exists() for folder in _SEARCH)
 
 
-def _installed(paths: Paths, resource: Resource) -> bool:
-    """Tell whether a resource's agent is there; names pcs must guess are left to pcs."""
-    standard, _, rest = resource.agent.partition(":")
-    if standard == "ocf" and ":" in rest:
-        return paths.below(f"{_OCF}/{rest.replace(':', '/')}").is_file()
+def _agent_missing(paths: Paths, resource: Resource) -> Iterator[str]:
+    """Say that a resource's agent is not there, or that its name means several."""
+    who = f"agent {resource.agent} of [[resource]] {resource.id}"
+    absent = f"{who} is not installed: install the package that brings it, or correct the spec"
+    standard, colon, rest = resource.agent.partition(":")
     if standard == "systemd":
         # `name@instance` is brought by the template `name@`
         template = rest.split("@", 1)[0] + "@" if "@" in rest else rest
-        return any(paths.below(f"{folder}/{template}.service").exists() for folder in _UNITS)
-    return True
+        if not any(paths.below(f"{folder}/{template}.service").exists() for folder in _UNITS):
+            yield absent
+    elif standard == "ocf" or not colon:
+        found = agents.installed(paths, resource.agent)
+        if not found:
+            yield absent
+        elif len(found) > 1:
+            named = " or ".join(f"ocf:{provider}:{name}" for provider, name in found)
+            yield f"{who} means several agents: write {named} in the spec"
+    elif standard == "lsb" and not paths.below(f"/etc/init.d/{rest}").exists():
+        yield absent
+    elif standard == "stonith":
+        yield f"{who} is no resource agent: name the stonith agent in [fencing] agent"
 
 
 def _sentence(what: str, packages: tuple[str, str]) -> str:

@@ -2,13 +2,23 @@
 
 import re
 
-from muster_helper import aws_profile, cib, corosync_conf, firewall, live, requirements, systemd
+from muster_helper import (
+    agents,
+    aws_profile,
+    cib,
+    corosync_conf,
+    firewall,
+    live,
+    requirements,
+    systemd,
+)
 from muster_helper.build import is_built
 from muster_helper.host import Host
 from muster_helper.look import Look, look
 from muster_helper.offer import offered
 from muster_helper.probe import map_faults, members_of
 from muster_helper.trust import trusted
+from musterd import fencing, suitability
 from musterd.errors import HelperError, NoClusterError, SettingsError
 from musterd.helper_wire import Identity, SurveyParams
 from musterd.model import CorosyncConfig, Member, NodeFacts
@@ -26,12 +36,13 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
     host.reach("survey:middle")
     settings, complaint = _settings(host, params)
     missing = requirements.missing(host.paths, settings.spec if settings else None)
+    unsuitable = () if missing or settings is None else _unsuitable(host, settings.spec)
     left = unprepared(host, found)
     return NodeFacts(
         instance_id=_instance_id(host, params),
         name=host.name,
         versions=_versions(host),
-        missing=(*missing, *complaint),
+        missing=(*missing, *complaint, *unsuitable),
         corosync=found.kind,
         corosync_detail=found.verdict.detail,
         corosync_digest=found.corosync_digest,
@@ -93,6 +104,31 @@ def unprepared(host: Host, found: Look) -> tuple[str, ...]:
     except HelperError as refused:  # prepare refuses too, with the reason
         left.append(refused.sentence)
     return tuple(left)
+
+
+def _unsuitable(host: Host, spec: Spec) -> tuple[str, ...]:
+    """Say what of the spec the agents on this node do not take.
+
+    Asked here, as root, because here their answers are kept: a fence agent's library alone would
+    fill a quarter of the daemon's memory. Pacemaker will run the same files as root.
+    """
+    known: dict[str, suitability.Metadata] = {}
+    device = spec.fencing
+    found = list(fencing.refusals(spec))
+    try:
+        for resource in spec.resource:
+            metadata = agents.of_resource(host, resource.agent)
+            if metadata is not None:
+                known[resource.agent] = metadata
+        # Its own defaults suit the agent: nothing to ask while nobody changed them.
+        if not found and (device.options or device.agent != fencing.AWS_AGENT):
+            fence = agents.fence_agent(host, device.agent)
+            found += fencing.refusals(spec, (), fence.parameters)
+            found += suitability.unfilled(device.agent, device.options, fence.required)
+    except HelperError as failed:
+        return (f"{failed.sentence}: {failed.cure}",)
+    found += suitability.refusals(spec, known)
+    return tuple(f"{finding.what}: {finding.cure}" for finding in found)
 
 
 def _map_faults(host: Host, identity: Identity, spec: Spec) -> tuple[str, ...]:

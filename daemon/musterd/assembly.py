@@ -61,7 +61,7 @@ def admission(facts: NodeFacts | None) -> Plan:
     if facts.missing:
         return Plan(
             blocked="; ".join(facts.missing),
-            cure="install what is missing, then type `muster join`",
+            cure="install what is missing or correct the spec, then type `muster join`",
         )
     if facts.corosync in {CorosyncConfig.STUB, CorosyncConfig.ABSENT} and facts.cib:
         return Plan(
@@ -156,14 +156,23 @@ def settled(cluster: ClusterState | None, wanted: tuple[str, ...], *, started: b
         return f"quorum{missing}"
     if not cluster.dc:
         return "Pacemaker to elect its DC"
-    states = {resource.id: resource.state for resource in cluster.resources}
+    states: dict[str, list[ResourceState]] = {}
+    for resource in cluster.resources:
+        states.setdefault(resource.id, []).append(resource.state)
     absent = [name for name in wanted if name not in states]
     if absent:
         return f"the configuration of {', '.join(absent)}"
     if not started:
         return ""
-    late = [name for name in wanted if states[name] is not ResourceState.STARTED]
+    late = [name for name in wanted if not _up(states[name], len(cluster.offline))]
     return f"{', '.join(late)} to start" if late else ""
+
+
+def _up(instances: list[ResourceState], offline: int) -> bool:
+    """Tell whether a resource runs; a clone has an instance for each node, offline ones too."""
+    down = instances.count(ResourceState.STOPPED)
+    up = instances.count(ResourceState.STARTED)
+    return up > 0 and up + down == len(instances) and down <= offline
 
 
 def _start(now: Founding, decree: Decree) -> Plan:

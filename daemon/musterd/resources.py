@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from musterd.errors import MusterError
 from musterd.model import Finding, Instance, PcsCommand, Severity
 from musterd.pcs_words import OPTION_NAME, fence_device, pairs, unusable
-from musterd.spec import Address, AddressKind, Resource, Scalar, Spec
+from musterd.spec import Address, AddressKind, Group, Resource, Scalar, Spec
 
 AWS_AGENTS = ("awsvip", "awseip", "aws-vpc-move-ip")
 # Both call the AWS command line several times, each a second or more, and pause after a change;
@@ -59,6 +59,7 @@ def plan(
         else:
             commands.extend(_address(address, region, subnet, allocations, parameters))
     commands.extend(_resource(resource) for resource in spec.resource)
+    commands.extend(_wrapped(spec))
     return tuple(commands)
 
 
@@ -118,6 +119,7 @@ def refusals(
         else:
             found.extend(_refused_address(address, subnet))
     names = Counter(wanted_ids(spec)) + Counter(_groups(spec))
+    names += Counter(f"{name}-clone" for name in _cloned(spec))
     found.extend(
         Finding(
             Severity.ERROR,
@@ -129,6 +131,7 @@ def refusals(
     )
     for resource in spec.resource:
         found.extend(_refused_resource(resource))
+    found.extend(_refused_groups(spec))
     return tuple(found)
 
 
@@ -315,6 +318,28 @@ def _resource(resource: Resource) -> PcsCommand:
     return PcsCommand(tuple(words), f"[[resource]] {resource.id} of the spec")
 
 
+def _wrapped(spec: Spec) -> Iterator[PcsCommand]:
+    """Yield what is said of whole groups, and the clones."""
+    for group in spec.group:
+        if group.meta:
+            yield PcsCommand(
+                ("resource", "meta", group.id, *pairs(group.meta)), f"[[group]] {group.id}"
+            )
+    for name, options in _cloned(spec).items():
+        why = f"{name} runs on every node, as the spec says"
+        yield PcsCommand(("resource", "clone", name, *pairs(options)), why)
+
+
+def _cloned(spec: Spec) -> dict[str, dict[str, Scalar]]:
+    """Return what is to be cloned, with the clone's meta attributes."""
+    wanted: list[Resource | Group] = [*spec.resource, *spec.group]
+    return {
+        each.id: each.clone if isinstance(each.clone, dict) else {}
+        for each in wanted
+        if each.clone is not False
+    }
+
+
 def _groups(spec: Spec) -> set[str]:
     groups = {address.group for address in spec.address}
     return groups | {resource.group for resource in spec.resource if resource.group is not None}
@@ -384,10 +409,43 @@ def _refused_overlay(address: Address, blocks: Collection[IPv4Network]) -> list[
     return found
 
 
+def _refused_groups(spec: Spec) -> Iterator[Finding]:
+    addresses = {address.group: address for address in spec.address}
+    names = [group.id for group in spec.group]
+    for group in spec.group:
+        where = f"[[group]] {group.id}"
+        yield from unusable(f"{where} meta", group.meta)
+        if group.id not in _groups(spec) or names.count(group.id) > 1:
+            yield Finding(
+                Severity.ERROR,
+                f"{where} is named twice, or by no [[address]] or [[resource]]",
+                f'write it once, and group = "{group.id}" in what belongs to it',
+            )
+        if group.clone is not False and group.id in addresses:
+            yield Finding(
+                Severity.ERROR,
+                f"{where} is to run on every node, and {addresses[group.id].private_ip} is in it",
+                "an address is on one node at a time: clone the [[resource]] outside its group",
+            )
+        if isinstance(group.clone, dict):
+            yield from unusable(f"{where} clone", group.clone)
+
+
 def _refused_resource(resource: Resource) -> list[Finding]:
     where = f"[[resource]] {resource.id}"
     found = [*unusable(f"{where} options", resource.options)]
     found.extend(unusable(f"{where} meta", resource.meta))
+    if isinstance(resource.clone, dict):
+        found.extend(unusable(f"{where} clone", resource.clone))
+    if resource.clone is not False and resource.group is not None:
+        found.append(
+            Finding(
+                Severity.ERROR,
+                f"{where} is to be cloned inside group {resource.group}",
+                f"leave out its group, or clone the whole one: [[group]] with"
+                f' id = "{resource.group}" and clone = true',
+            )
+        )
     for name, options in resource.operations.items():
         found.extend(unusable(f"{where} operations.{name}", options))
         if not OPTION_NAME.fullmatch(name):

@@ -145,7 +145,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Resource:
-    """One `[[resource]]`: anything else pcs can create."""
+    """One `[[resource]]`: anything else pcs can create.
+
+    `clone` has it run on every node: true, or a table of the clone's own meta attributes.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     id: CibId
@@ -154,6 +157,17 @@ class Resource:
     options: dict[str, Scalar] = field(default_factory=dict)
     operations: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     meta: dict[str, Scalar] = field(default_factory=dict)
+    clone: bool | dict[str, Scalar] = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """One `[[group]]`: what is said of a whole group, whose resources name it themselves."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    id: CibId
+    meta: dict[str, Scalar] = field(default_factory=dict)
+    clone: bool | dict[str, Scalar] = False
 
 
 @dataclass(frozen=True)
@@ -177,4 +191,5 @@ class Spec:
     replace: Replace = field(default_factory=Replace)
     address: tuple[Address, ...] = ()
     resource: tuple[Resource, ...] = ()
+    group: tuple[Group, ...] = ()
     shared_disk: tuple[SharedDisk, ...] = ()

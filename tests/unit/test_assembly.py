@@ -14,7 +14,15 @@ from musterd.assembly import (
     next_step,
     settled,
 )
-from musterd.model import CorosyncConfig, NodeFacts, Plan, Verb
+from musterd.model import (
+    ClusterResource,
+    ClusterState,
+    CorosyncConfig,
+    NodeFacts,
+    Plan,
+    ResourceState,
+    Verb,
+)
 
 WANTED = ("fence-web",)
 RUNNING = replace(facts(laid=True, running=True), built=True, trusted=True)
@@ -210,3 +218,17 @@ def test_what_is_not_started_is_named() -> None:
     assert settled(cluster(*NAMES[:3], started=False), WANTED) == "fence-web to start"
     assert settled(None, WANTED) == "Pacemaker to answer"
     assert settled(ALL, WANTED) == ""
+
+
+def test_a_clone_is_up_when_only_offline_members_lack_it() -> None:
+    def with_clone(*states: ResourceState, offline: tuple[str, ...] = ()) -> ClusterState:
+        cloned = tuple(ClusterResource("web", "systemd:web", "", state, "") for state in states)
+        return replace(ALL, offline=offline, resources=(*ALL.resources, *cloned))
+
+    up, down = ResourceState.STARTED, ResourceState.STOPPED
+    wanted = (*WANTED, "web")
+    assert settled(with_clone(up, up, up), wanted) == ""
+    assert settled(with_clone(up, up, down), wanted) == "web to start"
+    assert settled(with_clone(up, up, down, offline=("three",)), wanted) == ""
+    assert settled(with_clone(down, offline=("three",)), wanted) == "web to start"
+    assert settled(with_clone(up, up, ResourceState.PENDING), wanted) == "web to start"

@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "[fencing]": (spec.Fencing,),
     "[[address]]": (spec.Address,),
     "[[resource]]": (spec.Resource,),
+    "[[group]]": (spec.Group,),
     "[[shared_disk]]": (spec.SharedDisk,),
     "[replace]": (spec.Replace,),
 }

@@ -9,7 +9,7 @@ from muster_sim.samples import instances
 from musterd import resources
 from musterd.errors import MusterError
 from musterd.model import Instance, PcsCommand
-from musterd.spec import Address, AddressKind, Cluster, Resource, Spec
+from musterd.spec import Address, AddressKind, Cluster, Group, Resource, Spec
 
 SUBNET = IPv4Network("10.0.0.0/20")
 VPC = (IPv4Network("10.0.0.0/16"), IPv4Network("172.31.0.0/24"))
@@ -109,6 +109,52 @@ def test_a_resource_with_everything() -> None:
         *("op", "monitor", "interval=10s", "timeout=20s", "stop", "timeout=9s"),
         *("meta", "priority=5", "--group", "networking-group"),
     )
+
+
+def test_clones_and_groups_come_after_what_they_hold() -> None:
+    wanted = Spec(
+        Cluster("web", 3),
+        resource=(
+            Resource("one", "systemd:one", clone={"interleave": True}),
+            Resource("two", "systemd:two", group="both"),
+        ),
+        group=(Group("both", meta={"priority": 5}, clone=True),),
+    )
+    created, *rest = [command.argv for command in plan(wanted)][1:]
+    assert created[:3] == ("resource", "create", "two")
+    assert rest == [
+        ("resource", "meta", "both", "priority=5"),
+        ("resource", "clone", "one", "interleave=true"),
+        ("resource", "clone", "both"),
+    ]
+
+
+CLONED = Resource("one", "systemd:one", clone=True)
+
+
+@pytest.mark.parametrize(
+    ("resource", "group", "told"),
+    [
+        (replace(CLONED, group="networking-group"), (), "one is to be cloned inside group"),
+        (replace(CLONED, clone={"--x": 1}), (), "'--x'"),
+        (CLONED, (Group("nobody"),), "nobody is named twice, or by no"),
+        (CLONED, (Group("networking-group", clone=True),), "10.0.0.68 is in it"),
+        (CLONED, (Group("networking-group", meta={"a b": 1}),), "'a b'"),
+        (replace(CLONED, id="one-clone", clone=False), (), ""),
+    ],
+)
+def test_what_cannot_be_cloned_is_refused(
+    resource: Resource, group: tuple[Group, ...], told: str
+) -> None:
+    wanted = replace(spec(Address(PRIVATE), resource=(resource,)), group=group)
+    findings = resources.refusals(wanted, SUBNET)
+    assert [told in finding.what for finding in findings] == ([True] if told else [])
+
+
+def test_a_clones_own_name_is_taken() -> None:
+    other = Resource("one-clone", "systemd:two")
+    [finding] = resources.refusals(spec(resource=(CLONED, other)), SUBNET)
+    assert "one-clone is wanted 2 times" in finding.what
 
 
 def test_addresses_lead_their_group() -> None:

@@ -217,7 +217,7 @@ class FakeNode:
     def _awsvip(self, *_: object) -> str:
         return METADATA.format(parameters='<parameter name="secondary_private_ip"/>')
 
-    _awseip = _awsvip
+    _awseip = _pgsql = _Dummy = _awsvip
 
     def _pcs(self, words: list[str], stdin: bytes) -> None:
         if words[:2] == ["cluster", "setup"]:

@@ -52,6 +52,20 @@ def test_one_pcs_command_for_each_element(running: FakeNode) -> None:
     )
 
 
+def test_clones_hold_what_pcs_made_and_say_what_the_spec_says(running: FakeNode) -> None:
+    (running.root / "etc/systemd/system").mkdir(parents=True)
+    (running.root / "etc/systemd/system/one.service").touch()
+    with (running.root / "etc/muster/muster.toml").open("a") as spec:
+        spec.write('[[resource]]\nid = "one"\nagent = "systemd:one"\nclone = {interleave = true}\n')
+    build(running.host(), running.configure_params())
+    [built] = (running.root / "var/lib/muster-helper").glob("cib-*.xml")
+    clone = ElementTree.parse(built).getroot().find("configuration/resources/clone")
+    assert clone is not None
+    assert [each.get("id") for each in clone] == ["one", "one-clone-meta_attributes"]
+    [pair] = clone.iterfind("meta_attributes/nvpair")
+    assert (pair.get("name"), pair.get("value")) == ("interleave", "true")
+
+
 def test_options_and_defaults_are_set_as_pcs_would(running: FakeNode) -> None:
     build(running.host(), running.configure_params())
     [built] = (running.root / "var/lib/muster-helper").glob("cib-*.xml")

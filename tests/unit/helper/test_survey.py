@@ -95,6 +95,71 @@ def test_the_agents_of_resources_are_looked_for(node: FakeNode, agent: str, file
     assert survey(node.host(), SurveyParams()).missing == ()
 
 
+FILESYSTEM = """<resource-agent name="Filesystem"><parameters>
+<parameter name="device" required="1"/><parameter name="fstype" required="1"/>
+<parameter name="old" required="1"><deprecated/></parameter>
+</parameters><actions><action name="start"/></actions></resource-agent>"""
+
+
+def wants(node: FakeNode, resource: str) -> None:
+    """Have the node want one resource, and an agent Filesystem that is there."""
+    agent = node.root / "usr/lib/ocf/resource.d/heartbeat/Filesystem"
+    agent.touch()
+    node.answers["Filesystem"] = Ran(0, FILESYSTEM, "")
+    (node.root / "etc/muster/muster.toml").write_text(f"{SPEC}[[resource]]\n{resource}")
+
+
+def test_what_an_agent_does_not_take_is_told_before_anything_is_founded(node: FakeNode) -> None:
+    wants(node, 'id = "d"\nagent = "ocf:heartbeat:Filesystem"\noptions = {fstype = "x", b = 1}\n')
+    unknown, lacking = survey(node.host(), SurveyParams()).missing
+    assert "d has b, which ocf:heartbeat:Filesystem on this node does not take" in unknown
+    assert "d lacks device, which" in lacking
+
+
+def test_an_agent_is_asked_again_only_when_its_file_changes(node: FakeNode) -> None:
+    wants(node, 'id = "d"\nagent = "Filesystem"\noptions = {fstype = "x", device = "y"}\n')
+    for _ in range(2):
+        assert survey(node.host(), SurveyParams()).missing == ()
+    asked = [call for call in node.calls if call[-1] == "meta-data"]
+    assert len(asked) == 1
+    (node.root / "usr/lib/ocf/resource.d/heartbeat/Filesystem").write_text("another")
+    survey(node.host(), SurveyParams())
+    assert len([call for call in node.calls if call[-1] == "meta-data"]) == 2
+
+
+def test_a_name_that_means_two_agents_is_refused(node: FakeNode) -> None:
+    for provider in ("heartbeat", "pacemaker"):
+        folder = node.root / "usr/lib/ocf/resource.d" / provider
+        folder.mkdir(exist_ok=True)
+        (folder / "Dummy").touch()
+    wants(node, 'id = "d"\nagent = "Dummy"\n')
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert "write ocf:heartbeat:Dummy or ocf:pacemaker:Dummy" in sentence
+
+
+def test_an_agent_without_metadata_is_told(node: FakeNode) -> None:
+    wants(node, 'id = "d"\nagent = "ocf:heartbeat:Filesystem"\n')
+    node.answers["Filesystem"] = Ran(1, "", "no such interpreter")
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert "ocf:heartbeat:Filesystem did not print its metadata" in sentence
+    assert "no such interpreter" in sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("pwer_timeout = 9", "pwer_timeout, which fence_aws on this node does not take"),
+        ('pcmk_host_map = "a:1\\nb:2"', "line break"),
+    ],
+)
+def test_what_the_fence_agent_does_not_take_is_told(
+    node: FakeNode, options: str, told: str
+) -> None:
+    (node.root / "etc/muster/muster.toml").write_text(f"{SPEC}[fencing.options]\n{options}\n")
+    [sentence] = survey(node.host(), SurveyParams()).missing
+    assert told in sentence
+
+
 def test_a_spec_root_cannot_use_is_told(node: FakeNode) -> None:
     (node.root / "etc/muster/muster.toml").write_text("[cluster]\nnmae = 1\nname = 'web'\n")
     [sentence] = survey(node.host(), SurveyParams()).missing
