@@ -39,7 +39,9 @@ ARROWS = {
     # The stages: each decides one thing, none knows another. pcs_words is how values become
     # words of a pcs command line, for the two stages that write such.
     **{stage: {"election.types", "pcs_words"} for stage in STAGES},
+    "resources": {"floating", "pcs_words"},
     "pcs_words": set(),
+    "floating": set(),
     "election": set(),
     "trust": set(),
     "certificates": {"trust"},
@@ -47,9 +49,11 @@ ARROWS = {
     # members are, who conducts) that the engine decides by, and status must tell the same.
     "metrics": {"muster.api"},
     "since": {"muster.api"},
+    "making": {"knowledge", "storage"},
     "knowledge": {"election.types", "peer_wire", "preflight", "settings"},
     "status": {
-        "course", "drill", "election.types", "fencing", "knowledge", "peer_wire", "preflight",
+        "course", "drill", "election.types", "fencing", "knowledge", "making", "peer_wire",
+        "preflight",
         "proofs", "settings", "muster.api",
     },
     "log": set(),
@@ -66,13 +70,14 @@ ROOTS = {"boot", "__main__"}  # the composition root imports anything
 
 HELPER_MAY_IMPORT = {
     "model", "spec", "settings", "helper_wire", "errors", "fencing", "resources", "assembly",
-    "pcs_words", "suitability",
+    "floating", "pcs_words", "storage", "suitability",
 }  # fmt: skip
 
 PURE = STAGES | {
+    "floating",
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
-    "deadlines", "drill", "proofs", "since", "day_two",
+    "deadlines", "drill", "making", "proofs", "since", "day_two",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

@@ -14,10 +14,11 @@ from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.probe import members_of
 from muster_helper.refusals import if_found, refuse, unless_ours
-from musterd import fencing, resources
+from musterd import fencing, resources, storage
 from musterd.errors import HelperError, MusterError
 from musterd.helper_wire import ConfigureParams, Done, Identity
 from musterd.model import PcsCommand
+from musterd.resources import Made
 from musterd.spec import Spec
 
 _PCS_TIMEOUT = 90.0  # seconds each; about half a second at rest, more when an agent is slow
@@ -136,7 +137,8 @@ def wanted(host: Host, params: ConfigureParams) -> Spec:
             "type `systemctl restart musterd`, then compare `muster config` on all nodes",
         )
     spec = settings.spec
-    if_found((*fencing.refusals(spec), *resources.refusals(spec, params.subnet)))
+    unusable = (*resources.refusals(spec, params.subnet), *storage.refusals(spec))
+    if_found((*fencing.refusals(spec), *unusable))
     taken = {member.address: member.name for member in params.identity.members}
     for address in spec.address:
         if address.private_ip in taken:
@@ -156,9 +158,16 @@ def planned(host: Host, params: ConfigureParams, spec: Spec) -> tuple[PcsCommand
     parameters = {name: agents.resource_agent(host, "heartbeat", name).parameters for name in names}
     fence = agents.fence_agent(host, spec.fencing.agent).parameters
     if_found(fencing.refusals(spec, members, fence))
+    disks = {name: storage.path(volume) for name, volume in params.disks.items()}
     try:
         own = resources.plan(
-            spec, params.region, params.subnet, params.allocations, parameters, host.interface()
+            spec,
+            params.region,
+            params.subnet,
+            params.allocations,
+            parameters,
+            host.interface(),
+            Made(params.allocated, disks),
         )
     except MusterError as impossible:
         refuse(impossible.what, impossible.why, impossible.cure)

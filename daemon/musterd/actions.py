@@ -14,10 +14,11 @@ from musterd import (
     course,
     day_two,
     discovery,
+    floating,
     identity,
     known,
+    making,
     membership,
-    resources,
     trust,
 )
 from musterd.course import Action
@@ -56,7 +57,20 @@ from musterd.model import (
     Step,
     Verb,
 )
-from musterd.ports import Clock, Cloud, Cluster, Helper, Metadata, Network, Peers, Random, Secrets
+from musterd.ports import (
+    Clock,
+    Cloud,
+    Cluster,
+    Disks,
+    Helper,
+    Metadata,
+    Network,
+    Peers,
+    Provision,
+    Random,
+    Secrets,
+)
+from musterd.provisioning import Provisioner
 from musterd.settings import Settings, tags_of
 from musterd.spec import AddressKind, DiscoverySource, Spec
 from musterd.status import hello_of
@@ -72,6 +86,8 @@ class Reach:
     clock: Clock
     metadata: Metadata
     cloud: Callable[[Node], Cloud]
+    provision: Callable[[Node], Provision]
+    disks: Disks
     secrets: Callable[[Spec, Node], Secrets]
     peers: Peers
     helper: Helper
@@ -90,6 +106,7 @@ class Actions:
         self._cloud: Cloud | None = None
         self._token = ""
         self._fences = Fences(reach.clock, reach.helper, self._cloud_of)
+        self._provisioner = Provisioner(reach.clock, self._cloud_of, reach.provision, reach.disks)
         self.examiner = Examiner(
             clock=reach.clock,
             random=reach.random,
@@ -103,6 +120,8 @@ class Actions:
             "fence": self._fences.fence,
             "fenced": self._fences.confirm,
             "preflight": self._preflight,
+            "elastics": self._provisioner.elastics,
+            "disks": self._provisioner.disks,
         }
 
     async def perform(
@@ -241,17 +260,17 @@ class Actions:
         tables = tuple(sorted({table for a in overlay for table in a.route_tables}))
         interfaces = await cloud.holders(secondary)
         routes = await cloud.routed(tables, tuple(str(a.private_ip) for a in overlay))
-        public = tuple(str(a.elastic_ip) for a in wanted if a.elastic_ip is not None)
-        elastic = await cloud.elastic_holders(public)
+        public = tuple(elastic for a in wanted if (elastic := making.elastic_of(k, a)))
+        led = await cloud.elastic_holders(public)
         holders = {address: interfaces.get(address, "") for address in secondary}
         for each in overlay:
             text = str(each.private_ip)
             targets = {table: routes.get((table, text), "") for table in each.route_tables}
-            holders[text] = resources.routed_to(targets)
+            holders[text] = floating.routed_to(targets)
 
         def outcome(k: Knowledge) -> None:
             k.holders = holders
-            k.elastics = {address: elastic.get(address, "") for address in public}
+            k.elastics = {address: led.get(address, "") for address in public}
             k.holds = tuple(a for a in holders if self._reach.cluster.holds(a))
 
         return outcome
@@ -334,6 +353,8 @@ class Actions:
                 region=node.region,
                 subnet=IPv4Network(node.subnet_cidr),
                 allocations={IPv4Address(ip): found for ip, found in k.allocations.items()},
+                allocated=making.allocated(k),
+                disks=making.volumes_by_name(k, course.spec_of(k)),
             )
         if step.verb is Verb.WITHDRAW:
             return WithdrawParams(about)

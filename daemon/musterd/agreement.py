@@ -2,14 +2,14 @@
 
 from ipaddress import IPv4Network
 
-from musterd import assembly, discovery, resources
+from musterd import assembly, discovery, floating, resources, storage
 from musterd.course import peers
 from musterd.election.types import View
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Member, Node, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
-from musterd.spec import DiscoverySource, Spec
+from musterd.spec import ALLOCATE, DiscoverySource, Spec
 
 
 def view(k: Knowledge, now: float) -> View | None:
@@ -69,7 +69,7 @@ def peer_reads(k: Knowledge) -> dict[str, Read]:
 def refusal(spec: Spec, node: Node) -> Trouble | None:
     """Return why the spec cannot be carried out on the node's network, None when it can."""
     blocks = tuple(IPv4Network(block) for block in node.vpc_cidrs.split())
-    found = resources.refusals(spec, IPv4Network(node.subnet_cidr), blocks)
+    found = resources.refusals(spec, IPv4Network(node.subnet_cidr), blocks) + storage.refusals(spec)
     if not found:
         return None
     cure = f"{found[0].cure}; correct /etc/muster/muster.toml, then type `muster join`"
@@ -102,7 +102,7 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
 
 
 def obstacle(k: Knowledge) -> Trouble | None:
-    """Return why the wanted addresses cannot work here as EC2 stands now, None when they can.
+    """Return why the wanted addresses and disks cannot be as EC2 stands now, None when they can.
 
     Another read of EC2 may show it cured.
     """
@@ -110,7 +110,7 @@ def obstacle(k: Knowledge) -> Trouble | None:
         return None
     spec, roster = k.settings.spec, k.candidates.roster
     founders = [one for one in k.candidates.instances if one.instance_id in roster]
-    found = resources.hindrances(spec, founders, k.holders, k.elastics)
+    found = floating.hindrances(spec, founders, k.holders, k.elastics)
     if found:
         what = "; ".join(finding.what for finding in found)
         return Trouble(what, cure=found[0].cure)
@@ -118,9 +118,21 @@ def obstacle(k: Knowledge) -> Trouble | None:
         trouble = k.troubles.get(f"allocation:{address.elastic_ip}") or k.troubles.get("holders")
         if trouble is not None:
             return trouble
-        unknown = address.elastic_ip is not None and str(address.elastic_ip) not in k.allocations
+        given = str(address.elastic_ip or ALLOCATE)  # what is to be allocated comes later
+        unknown = given not in {ALLOCATE, *k.allocations}
         if str(address.private_ip) not in k.holders or unknown:
             return Trouble(f"waiting for EC2 to tell who has {address.private_ip}")
+    return _disks_hinder(k)
+
+
+def _disks_hinder(k: Knowledge) -> Trouble | None:
+    if k.settings is None or not k.settings.spec.shared_disk:
+        return None
+    if k.disk_faults:
+        what = "; ".join(finding.what for finding in k.disk_faults)
+        return Trouble(what, cure=k.disk_faults[0].cure)
+    if not k.volumes_read:
+        return k.troubles.get("disks") or Trouble("waiting for EC2 to tell of the shared disks")
     return None
 
 

@@ -39,6 +39,8 @@ class Founding:
     need_proof: bool  # fencing is still to be proven from here
     pushed_for: float | None  # seconds since this node pushed the configuration, None before
     gone: frozenset[str] = frozenset()  # instance ids that EC2 calls terminated
+    unmade: str = ""  # what of EC2 must be known before the configuration is built
+    unseen: str = ""  # which member does not show a shared disk yet
 
 
 def admission(facts: NodeFacts | None) -> Plan:
@@ -192,6 +194,8 @@ def _conduct(now: Founding, facts: NodeFacts, decree: Decree) -> Plan:
         return Plan()
     if now.pushed_for is not None and now.pushed_for < SHOWN_WITHIN:
         return Plan(waiting_for="Pacemaker to take up its resources")
+    if now.unmade:
+        return _own_rest(now, facts) or Plan(waiting_for=now.unmade)
     if not facts.built:
         return Plan(Step(Verb.BUILD, "the cluster has no resources yet"))
     if now.cluster is None or not now.cluster.quorate or not now.cluster.dc:
@@ -200,6 +204,8 @@ def _conduct(now: Founding, facts: NodeFacts, decree: Decree) -> Plan:
     absent = [name for name in expected if name not in now.cluster.online]
     if absent and now.quorate_for < STRAGGLER_PATIENCE:
         return Plan(waiting_for=f"{', '.join(absent)} to come online in Pacemaker")
+    if now.unseen:  # disks are attached once fencing is proven, here as everywhere
+        return _own_rest(now, facts) or Plan(waiting_for=now.unseen)
     return Plan(Step(Verb.CONFIGURE, "members are online, resources are not configured"))
 
 

@@ -15,7 +15,9 @@ from musterd.actions import Actions, Reach
 from musterd.adapters import systemd
 from musterd.adapters.aws import Aws
 from musterd.adapters.clock import SystemClock
+from musterd.adapters.disks import SysfsDisks
 from musterd.adapters.ec2 import Ec2
+from musterd.adapters.ec2_provision import Ec2Provision
 from musterd.adapters.helper import SocketHelper
 from musterd.adapters.imds import Imds
 from musterd.adapters.network import Ways
@@ -33,7 +35,7 @@ from musterd.api.serve import PeerListener, calm_aiohttp, serve_control
 from musterd.engine import Engine, World
 from musterd.errors import MusterError
 from musterd.model import Node
-from musterd.ports import Cloud, Secrets
+from musterd.ports import Cloud, Provision, Secrets
 from musterd.spec import Spec
 
 log = structlog.get_logger("musterd")
@@ -50,6 +52,10 @@ class _AwsClients:
     def cloud(self, node: Node) -> Cloud:
         """Return EC2 in the node's region and VPC."""
         return Ec2(self._aws(node.region), vpc_id=node.vpc_id)
+
+    def provision(self, node: Node) -> Provision:
+        """Return what muster makes in the node's region."""
+        return Ec2Provision(self._aws(node.region))
 
     def secrets(self, spec: Spec, node: Node) -> Secrets:
         """Return the token's one configured source."""
@@ -130,6 +136,8 @@ def _compose(stack: AsyncExitStack) -> Engine:
         clock=clock,
         metadata=Imds(clock, random),
         cloud=aws.cloud,
+        provision=aws.provision,
+        disks=SysfsDisks(),
         secrets=aws.secrets,
         peers=peers,
         helper=SocketHelper(),

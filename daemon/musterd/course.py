@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from math import inf
 
-from musterd import assembly, day_two, discovery, resources
+from musterd import assembly, day_two, discovery, making, resources
 from musterd.election.machine import leads
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, InstanceState, NodeFacts, Plan
-from musterd.spec import Spec
+from musterd.spec import ALLOCATE, Spec
 
 # Seconds between hellos to a peer; whoever has news says so at once.
 GREET_FORMING = 5.0
@@ -98,6 +98,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         yield Action("greet", peer), every if forming else GREET_FORMED
     if forming and now - k.trusted_at >= PREFLIGHT_AFTER:
         yield Action("preflight"), PREFLIGHT_EVERY
+    for kind, seconds in making.agenda(k, decree_of(k)):
+        yield Action(kind), seconds
     yield from _founding(k, now)
 
 
@@ -129,8 +131,9 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     spec = spec_of(k)
     for address in spec.address:
         text = str(address.private_ip)
-        if address.elastic_ip is not None and str(address.elastic_ip) not in k.allocations:
-            yield Action("allocation", str(address.elastic_ip)), 0.0
+        elastic = str(address.elastic_ip or ALLOCATE)
+        if elastic not in {ALLOCATE, *k.allocations}:
+            yield Action("allocation", elastic), 0.0
         holder = floating_node(k, text)
         if holder and holder != own_name(k) and text not in k.reaches:
             yield Action("reach", text), 0.0
@@ -270,6 +273,8 @@ def plan(k: Knowledge, now: float) -> Plan:
             need_proof=day_two.need_proof(k),
             pushed_for=now - k.pushed if k.pushed is not None else None,
             gone=k.candidates.gone,
+            unmade=making.unmade(k),
+            unseen=making.unseen(k, decree) if decree is not None else "",
         )
     )
 

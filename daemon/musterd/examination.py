@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from musterd import course, preflight
+from musterd import course, making, preflight
 from musterd.errors import MusterError
 from musterd.knowledge import Knowledge
 from musterd.model import Contact, GroupRule, Instance, Node
@@ -214,7 +214,10 @@ def _resources(k: Knowledge, spec: Spec) -> list[tuple[str, str]]:
     for address in spec.address:
         if address.kind is AddressKind.OVERLAY:
             wanted += [("ec2:ReplaceRoute", table) for table in address.route_tables]
-    return wanted + [("ec2:AttachVolume", disk.volume) for disk in spec.shared_disk]
+    tag = f"{spec.discovery.tag}={spec.cluster.name}"
+    wanted += [("ec2:AllocateAddress", tag) for _ in making.unallocated(k, spec)[:1]]
+    volumes = [disk.volume for disk in spec.shared_disk if disk.volume is not None]
+    return wanted + [("ec2:AttachVolume", volume) for volume in volumes]
 
 
 async def _tried(asking: Awaitable[Found], what: str) -> tuple[Found | None, Answer]:

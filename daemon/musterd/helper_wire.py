@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
+from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT, VOLUME_ID, CibId
 
 LINE_LIMIT = 65_536  # bytes of a request; a whole answer line is bounded by the same
 
@@ -118,6 +118,10 @@ class ConfigureParams:
     subnet: IPv4Network
     # elastic address -> allocation id, as EC2 answered
     allocations: dict[IPv4Address, Annotated[str, Field(pattern=r"^eipalloc-[0-9a-f]+$")]]
+    # floating address -> the elastic one that was allocated for it
+    allocated: dict[IPv4Address, IPv4Address] = field(default_factory=dict)
+    # name of a shared disk -> its volume
+    disks: dict[CibId, Annotated[str, Field(pattern=VOLUME_ID)]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,18 @@ from dataclasses import dataclass, field
 
 from musterd.election.types import State
 from musterd.helper_wire import Tags
-from musterd.model import Candidates, ClusterState, Decree, Node, NodeFacts, Phase, Read, Step
+from musterd.model import (
+    Candidates,
+    ClusterState,
+    Decree,
+    Finding,
+    Node,
+    NodeFacts,
+    Phase,
+    Read,
+    Step,
+    Volume,
+)
 from musterd.peer_wire import Hello, differ
 from musterd.preflight import Check
 from musterd.settings import Settings
@@ -119,6 +130,12 @@ class Knowledge:
     fenced: dict[str, Fenced] = field(default_factory=dict)  # by instance id
     drill: Drill | None = None  # the latest that was asked for here
     allocations: dict[str, str] = field(default_factory=dict)  # elastic address -> allocation id
+    allocated: dict[str, str] = field(default_factory=dict)  # floating -> elastic address made
+    missed: dict[str, float] = field(default_factory=dict)  # floating -> when none was found first
+    volumes: dict[str, Volume] = field(default_factory=dict)  # by what the disk is called
+    volumes_read: bool = False
+    disk_faults: tuple[Finding, ...] = ()  # why disks must not be attached, as EC2 stands
+    shown: tuple[str, ...] = ()  # volumes of the spec that this node's kernel shows
     # Floating address -> instance, by EC2; of an overlay address what its route tables say.
     holders: dict[str, str] = field(default_factory=dict)
     elastics: dict[str, str] = field(default_factory=dict)  # elastic address -> where it leads

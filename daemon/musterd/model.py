@@ -66,6 +66,22 @@ class Instance:
     hop_limit: int = 1  # of the answer to an IMDSv2 token request
     profile: str = ""  # ARN of its instance profile
     groups: tuple[str, ...] = ()  # security groups
+    kind: str = ""  # instance type
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One EBS volume as DescribeVolumes tells it.
+
+    `attachments` is instance id -> state (attaching, attached, busy, detaching).
+    """
+
+    volume_id: str
+    kind: str  # gp3, io2, ...
+    zone: str
+    state: str  # creating, available, in-use, error, ...
+    multi_attach: bool
+    attachments: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from musterd.model import Finding, Severity
 from musterd.spec import Scalar, Spec
 
 OPTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+# In an option's value: the path of the shared disk of this name.
+DISK = re.compile(r"\{disk:([A-Za-z0-9_.-]{1,64})\}")
 # Every node's CIB is readable by the group haclient, and ends up in every support bundle.
 _SECRET_NAME = re.compile(r"(?i)(?:.*[_-])?(?:password|passwd|secret|access_key|secret_key)")
 

@@ -21,7 +21,7 @@ from musterd.election.types import (
 )
 from musterd.helper_wire import WireMember
 from musterd.model import Contact, NodeFacts, Phase
-from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT
+from musterd.spec import CLUSTER_NAME, HOST_NAME, INSTANCE_ID, STRICT, VOLUME_ID
 
 VERSION: Literal[1] = 1
 BODY_LIMIT = 65_536  # bytes
@@ -33,6 +33,7 @@ PORT = 7224  # TCP
 Kind = Literal["hello", "message", "probe"]
 Shape = TypeVar("Shape")
 
+VolumeId = Annotated[str, Field(pattern=VOLUME_ID)]
 InstanceId = Annotated[str, Field(pattern=INSTANCE_ID)]
 WallTime = Annotated[float, Field(ge=0, le=253e9)]  # seconds since 1970, to the year 9987
 
@@ -66,6 +67,7 @@ class Hello:
     reaches: tuple[str, ...]  # floating addresses it has reached on another node, over mutual TLS
     real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced (since 1970)
     real_for: str = ""  # the fingerprint of the fencing these prove
+    disks: tuple[VolumeId, ...] = ()  # shared disks that its kernel shows
     fence_me: bool = False  # it has seen all others fenced, and asks for the same
     # the members of the formed cluster, as this node knows them; nobody before
     members: tuple[WireMember, ...] = ()

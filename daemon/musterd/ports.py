@@ -14,8 +14,10 @@ from musterd.model import (
     Instance,
     NodeFacts,
     Verb,
+    Volume,
 )
 from musterd.peer_wire import Hello, Probe, Probed
+from musterd.spec import NewVolume
 
 
 class Clock(Protocol):
@@ -55,8 +57,8 @@ class Metadata(Protocol):
 
 
 REHEARSED = frozenset(
-    {"ec2:AssociateAddress", "ec2:AttachVolume", "ec2:ReplaceRoute", "ec2:StartInstances",
-     "ec2:StopInstances"}
+    {"ec2:AllocateAddress", "ec2:AssociateAddress", "ec2:AttachVolume", "ec2:ReplaceRoute",
+     "ec2:StartInstances", "ec2:StopInstances"}
 )  # fmt: skip
 """Actions that `Cloud.rehearse` knows. AssignPrivateIpAddresses has no DryRun."""
 
@@ -99,6 +101,43 @@ class Cloud(Protocol):
         `action` is one of `REHEARSED`, `about` the resource's id, `instance_id` to which it would
         be tied, where the action ties one.
         """
+
+
+class Provision(Protocol):
+    """What muster makes in EC2 and ties to instances. Bounded in time, raises CloudError.
+
+    Everything made carries tags from its first moment, and is found again by them.
+    """
+
+    async def elastics(self, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """Return the elastic addresses with all these tags, each with its allocation id."""
+
+    async def allocate(self, tags: Mapping[str, str]) -> tuple[str, str]:
+        """Allocate an elastic address with these tags; return it and its allocation id."""
+
+    async def volumes(self, volume_ids: tuple[str, ...]) -> tuple[Volume, ...]:
+        """Return these volumes; unknown ones are left out."""
+
+    async def tagged_volumes(self, tags: Mapping[str, str]) -> tuple[Volume, ...]:
+        """Return the volumes with all these tags."""
+
+    async def create_volume(
+        self, wanted: NewVolume, zone: str, tags: Mapping[str, str], token: str
+    ) -> Volume:
+        """Create a Multi-Attach volume. EC2 makes one for a token, however often it is asked."""
+
+    async def attach(self, volume_id: str, instance_id: str, device: str) -> None:
+        """Attach a volume to an instance; nothing happens where it is attached already."""
+
+    async def not_nitro(self, instance_types: tuple[str, ...]) -> frozenset[str]:
+        """Return those of the instance types that are not built on Nitro."""
+
+
+class Disks(Protocol):
+    """The NVMe disks this node's kernel has."""
+
+    def serials(self) -> Mapping[str, str]:
+        """Return serial number -> kernel's name of the disk, such as `nvme1n1`."""
 
 
 class Secrets(Protocol):

@@ -6,14 +6,17 @@ address, from outside the VPC, is one aws-vpc-move-ip, which leads the routes to
 gives it to the kernel. A group is order and colocation at once.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from musterd import floating
 from musterd.errors import MusterError
-from musterd.model import Finding, Instance, PcsCommand, Severity
-from musterd.pcs_words import OPTION_NAME, fence_device, pairs, unusable
-from musterd.spec import Address, AddressKind, Group, Resource, Scalar, Spec
+from musterd.model import Finding, PcsCommand, Severity
+from musterd.pcs_words import DISK, OPTION_NAME, fence_device, pairs, unusable
+from musterd.spec import ALLOCATE, Address, AddressKind, Group, Resource, Scalar, Spec
 
 AWS_AGENTS = ("awsvip", "awseip", "aws-vpc-move-ip")
 # Both call the AWS command line several times, each a second or more, and pause after a change;
@@ -25,9 +28,22 @@ _AWS_OPERATIONS = (
 # Seconds the agents pause after a change, by default 3: part of every start and every fail-over.
 _SHORT_PAUSE: dict[str, Scalar] = {"api_delay": 1}
 _KERNEL_OPERATIONS = ("op", "monitor", "interval=60s", "timeout=30s")
-# The first four addresses of a subnet and its last one belong to AWS (VPC user guide, subnet CIDR
-# blocks).
-_RESERVED_LOW = 4
+
+
+@dataclass(frozen=True)
+class Made:
+    """What muster made for the spec, and what it is called.
+
+    Attributes:
+        elastics: floating address -> elastic address that was allocated for it.
+        disks: name of a shared disk -> its path on every node.
+    """
+
+    elastics: Mapping[IPv4Address, IPv4Address] = field(default_factory=dict)
+    disks: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_MADE = Made()
 
 
 def plan(
@@ -37,6 +53,7 @@ def plan(
     allocations: Mapping[IPv4Address, str],
     parameters: Mapping[str, frozenset[str]],
     interface: str = "eth0",
+    made: Made = NOTHING_MADE,
 ) -> tuple[PcsCommand, ...]:
     """Return one command per resource, in the order they are to be created.
 
@@ -48,47 +65,52 @@ def plan(
         parameters: agent name -> the parameters its metadata lists, for those in `AWS_AGENTS`.
             Distributions backport parameters, so versions tell nothing.
         interface: of the kernel, which gets overlay addresses.
+        made: what muster made for the spec.
 
     Raises:
-        MusterError: an elastic address has no allocation id.
+        MusterError: an elastic address has no allocation id, or a disk is not known.
     """
     commands: list[PcsCommand] = []
     for address in spec.address:
         if address.kind is AddressKind.OVERLAY:
             commands.append(_overlay(address, region, interface, parameters))
         else:
-            commands.extend(_address(address, region, subnet, allocations, parameters))
-    commands.extend(_resource(resource) for resource in spec.resource)
+            found = resolved(address, made.elastics)
+            commands.extend(_address(found, region, subnet, allocations, parameters))
+    commands.extend(_resource(resource, made.disks) for resource in spec.resource)
     commands.extend(_wrapped(spec))
     return tuple(commands)
+
+
+def resolved(address: Address, allocated: Mapping[IPv4Address, IPv4Address]) -> Address:
+    """Return the address with its elastic one in place of the wish to have one allocated."""
+    found = allocated.get(address.private_ip)
+    if address.elastic_ip != ALLOCATE or found is None:
+        return address
+    return replace(address, elastic_ip=found)
 
 
 def wanted_ids(spec: Spec) -> tuple[str, ...]:
     """Return the ids of everything the spec wants in the CIB, the stonith device first."""
     ids = [fence_device(spec)]
     for address in spec.address:
-        ids.extend(_address_ids(address))
+        ids.extend(address_resources(address))
     ids.extend(resource.id for resource in spec.resource)
     return tuple(ids)
 
 
 def address_ids(spec: Spec) -> dict[str, str]:
     """Return private address -> id of the resource that gives it to a node's kernel."""
-    return {str(a.private_ip): _address_ids(a)[:2][-1] for a in spec.address}
+    return {str(a.private_ip): address_resources(a)[:2][-1] for a in spec.address}
 
 
-NO_ROUTE = "no route"
-
-
-def routed_to(targets: Mapping[str, str]) -> str:
-    """Return where route tables lead to in one word, or table by table where they differ.
-
-    Args:
-        targets: route table -> the instance or gateway that its route leads to, "" for no route.
-    """
-    if len(set(targets.values())) == 1 and all(targets.values()):
-        return next(iter(targets.values()))
-    return ", ".join(f"{table}: {target or NO_ROUTE}" for table, target in targets.items())
+def address_resources(address: Address) -> tuple[str, ...]:
+    """Return the ids of one address's resources: the guide's names and the address."""
+    suffix = str(address.private_ip).replace(".", "-")
+    if address.kind is AddressKind.OVERLAY:
+        return (f"overlay-{suffix}",)
+    names = ["privip", "vip"] + (["elastic"] if address.elastic_ip is not None else [])
+    return tuple(f"{name}-{suffix}" for name in names)
 
 
 def agents(spec: Spec) -> frozenset[str]:
@@ -115,9 +137,9 @@ def refusals(
     found: list[Finding] = []
     for address in spec.address:
         if address.kind is AddressKind.OVERLAY:
-            found.extend(_refused_overlay(address, {subnet, *vpc}))
+            found.extend(floating.refused_overlay(address, {subnet, *vpc}))
         else:
-            found.extend(_refused_address(address, subnet))
+            found.extend(floating.refused_secondary(address, subnet))
     names = Counter(wanted_ids(spec)) + Counter(_groups(spec))
     names += Counter(f"{name}-clone" for name in _cloned(spec))
     found.extend(
@@ -138,7 +160,7 @@ def refusals(
 def _overlay(
     address: Address, region: str, interface: str, parameters: Mapping[str, frozenset[str]]
 ) -> PcsCommand:
-    agent, (name,) = "aws-vpc-move-ip", _address_ids(address)
+    agent, (name,) = "aws-vpc-move-ip", address_resources(address)
     options: dict[str, Scalar] = {
         "ip": str(address.private_ip),
         "routing_table": ",".join(address.route_tables),
@@ -157,85 +179,6 @@ def _overlay(
     )
 
 
-def hindrances(
-    spec: Spec,
-    founders: Collection[Instance],
-    holders: Mapping[str, str],
-    elastics: Mapping[str, str],
-) -> tuple[Finding, ...]:
-    """Return what of EC2 as it stands keeps the wanted addresses from working.
-
-    Args:
-        spec: the wanted cluster.
-        founders: as EC2 tells of them.
-        holders: floating address -> who has it, "" for nobody; as far as known.
-        elastics: elastic address -> where it leads, "" for nowhere; as far as known.
-    """
-    found: list[Finding] = []
-    for address in spec.address:
-        if address.kind is AddressKind.OVERLAY:
-            found.extend(_hindered_overlay(address, founders, holders))
-        else:
-            found.extend(_hindered_secondary(address, founders, holders, elastics))
-    return tuple(found)
-
-
-def _hindered_secondary(
-    address: Address,
-    founders: Collection[Instance],
-    holders: Mapping[str, str],
-    elastics: Mapping[str, str],
-) -> Iterator[Finding]:
-    private, ids = str(address.private_ip), {one.instance_id for one in founders}
-    if len({one.subnet_id for one in founders}) > 1:
-        places = ", ".join(f"{one.instance_id} in {one.subnet_id}" for one in founders)
-        yield Finding(
-            Severity.ERROR,
-            f"[[address]] {private} can only be in one subnet, and the nodes are in several:"
-            f" {places}",
-            'use kind = "overlay" with route_tables, or launch all nodes in one subnet',
-        )
-    owner = next((one.instance_id for one in founders if one.address == private), "")
-    holder = owner or holders.get(private, "")
-    if owner or (holder and holder not in ids):
-        yield Finding(
-            Severity.ERROR,
-            f"[[address]] {private} is already in use by {holder}",
-            "choose a free address of the subnet in /etc/muster/muster.toml on every node, or"
-            f" free it: `aws ec2 describe-network-interfaces --filters"
-            f" Name=addresses.private-ip-address,Values={private}`",
-        )
-    public = str(address.elastic_ip or "")
-    if elastics.get(public, "") not in {"", *ids}:
-        yield Finding(
-            Severity.ERROR,
-            f"elastic address {public} already leads to {elastics[public]}, which is no founder",
-            f"choose another, or free it: `aws ec2 disassociate-address --public-ip {public}`",
-        )
-
-
-def _hindered_overlay(
-    address: Address, founders: Collection[Instance], holders: Mapping[str, str]
-) -> Iterator[Finding]:
-    private = str(address.private_ip)
-    for one in founders:
-        if one.source_dest_check:
-            yield Finding(
-                Severity.ERROR,
-                f"[[address]] {private} cannot reach {one.instance_id}: its source/destination"
-                " check is on",
-                f"`aws ec2 modify-instance-attribute --instance-id {one.instance_id}"
-                " --no-source-dest-check`; EC2 is read again within seconds",
-            )
-    if NO_ROUTE in holders.get(private, ""):
-        yield Finding(
-            Severity.ERROR,
-            f"[[address]] {private} has no route of its own everywhere: {holders[private]}",
-            "the agent replaces a route and makes none: `aws ec2 create-route --route-table-id"
-            f" RTB --destination-cidr-block {private}/32 --instance-id ID` with any node's id",
-        )
-
-
 def _address(
     address: Address,
     region: str,
@@ -243,7 +186,7 @@ def _address(
     allocations: Mapping[IPv4Address, str],
     parameters: Mapping[str, frozenset[str]],
 ) -> list[PcsCommand]:
-    private, ids = str(address.private_ip), _address_ids(address)
+    private, ids = str(address.private_ip), address_resources(address)
     group = ("--group", address.group)
 
     def create(name: str, agent: str, options: dict[str, Scalar], why: str) -> PcsCommand:
@@ -273,7 +216,8 @@ def _address(
         ),
     ]
     if address.elastic_ip is not None:
-        allocation = allocations.get(address.elastic_ip)
+        elastic = address.elastic_ip
+        allocation = allocations.get(elastic) if elastic != ALLOCATE else None
         if allocation is None:
             raise MusterError(
                 f"elastic address {address.elastic_ip} is not known in this account and region",
@@ -296,17 +240,31 @@ def _address(
     return commands
 
 
-def _address_ids(address: Address) -> tuple[str, ...]:
-    """Return the ids of one address's resources: the guide's names and the address."""
-    suffix = str(address.private_ip).replace(".", "-")
-    if address.kind is AddressKind.OVERLAY:
-        return (f"overlay-{suffix}",)
-    names = ["privip", "vip"] + (["elastic"] if address.elastic_ip is not None else [])
-    return tuple(f"{name}-{suffix}" for name in names)
+def _on_disks(resource: Resource, disks: Mapping[str, str]) -> dict[str, Scalar]:
+    """Return a resource's options with the paths of shared disks in place of their names.
+
+    Raises:
+        MusterError: there is no such disk.
+    """
+
+    def path(found: re.Match[str]) -> str:
+        if found[1] not in disks:
+            raise MusterError(
+                f"[[resource]] {resource.id} names disk {found[1]}, which is not known",
+                why=f"known are: {', '.join(sorted(disks)) or 'none'}",
+                cure=f'add a [[shared_disk]] with name = "{found[1]}", or correct the resource',
+            )
+        return disks[found[1]]
+
+    return {
+        name: DISK.sub(path, value) if isinstance(value, str) else value
+        for name, value in resource.options.items()
+    }
 
 
-def _resource(resource: Resource) -> PcsCommand:
-    words = ["resource", "create", resource.id, resource.agent, *pairs(resource.options)]
+def _resource(resource: Resource, disks: Mapping[str, str]) -> PcsCommand:
+    options = _on_disks(resource, disks)
+    words = ["resource", "create", resource.id, resource.agent, *pairs(options)]
     if resource.operations:
         words.append("op")
         for name, options in resource.operations.items():
@@ -343,70 +301,6 @@ def _cloned(spec: Spec) -> dict[str, dict[str, Scalar]]:
 def _groups(spec: Spec) -> set[str]:
     groups = {address.group for address in spec.address}
     return groups | {resource.group for resource in spec.resource if resource.group is not None}
-
-
-def _refused_address(address: Address, subnet: IPv4Network) -> list[Finding]:
-    private, found = address.private_ip, []
-    if address.route_tables:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} has route_tables, which a secondary address never uses",
-                'set kind = "overlay" with an address outside the VPC, or remove route_tables',
-            )
-        )
-    if private not in subnet:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} lies outside the nodes' subnet {subnet}",
-                f"choose a free address of {subnet}: EC2 gives an interface no others; nodes in"
-                ' several subnets need kind = "overlay"',
-            )
-        )
-    elif int(private) - int(subnet.network_address) < _RESERVED_LOW or (
-        private == subnet.broadcast_address
-    ):
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} is one of the five that AWS keeps in {subnet}",
-                f"choose one from {subnet[_RESERVED_LOW]} to {subnet[-2]}",
-            )
-        )
-    return found
-
-
-def _refused_overlay(address: Address, blocks: Collection[IPv4Network]) -> list[Finding]:
-    private, found = address.private_ip, []
-    inside = [str(block) for block in blocks if private in block]
-    if inside:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} is of kind overlay but lies inside the VPC's {inside[0]}:"
-                " the VPC's own route always wins",
-                'choose one outside every block of the VPC, or kind = "secondary-ip"',
-            )
-        )
-    if not address.route_tables:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} is of kind overlay without route_tables",
-                'name the route tables of all subnets that use it: route_tables = ["rtb-..."],'
-                f" each with a route to {private}/32",
-            )
-        )
-    if address.elastic_ip is not None:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"[[address]] {private} is of kind overlay, to which EC2 ties no elastic address",
-                "remove elastic_ip, or use a secondary address in one subnet",
-            )
-        )
-    return found
 
 
 def _refused_groups(spec: Spec) -> Iterator[Finding]:

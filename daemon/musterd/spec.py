@@ -7,7 +7,7 @@ bounds below are enforced by pydantic there), and turns every violation into a s
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field
 CLUSTER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,31}$"
 INSTANCE_ID = r"^i-(?:[0-9a-f]{8}|[0-9a-f]{17})$"
 HOST_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]{1,63}){0,8}$"
+VOLUME_ID = r"^vol-(?:[0-9a-f]{8}|[0-9a-f]{17})$"
 # An XML id as pcs accepts it: the CIB uses resource and group names as ids.
 CIB_ID = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 
@@ -109,6 +110,9 @@ class Fencing:
     options: dict[str, Scalar] = field(default_factory=dict)
 
 
+ALLOCATE: Literal["allocate"] = "allocate"  # an elastic address that muster is to make
+
+
 class ReplaceMode(StrEnum):
     """Who decides that a terminated member leaves the cluster."""
 
@@ -138,7 +142,7 @@ class Address:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     private_ip: IPv4Address
     group: CibId = "networking-group"
-    elastic_ip: IPv4Address | None = None
+    elastic_ip: IPv4Address | Literal["allocate"] | None = None
     kind: AddressKind = AddressKind.SECONDARY_IP
     route_tables: tuple[Annotated[str, Field(pattern=r"^rtb-[0-9a-f]+$")], ...] = ()
 
@@ -171,11 +175,30 @@ class Group:
 
 
 @dataclass(frozen=True)
-class SharedDisk:
-    """One `[[shared_disk]]`: a Multi-Attach volume every node must see."""
+class NewVolume:
+    """`create` of a shared disk: the Multi-Attach volume that is made where there is none yet.
+
+    Bounds are those of io1 and io2 (EBS user guide, "Provisioned IOPS SSD volumes"), sizes in GiB.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    volume: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,17}$")]
+    size: Annotated[int, Field(ge=4, le=65_536)]
+    iops: Annotated[int, Field(ge=100, le=256_000)]
+    kind: Literal["io1", "io2"] = "io2"
+
+
+@dataclass(frozen=True)
+class SharedDisk:
+    """One `[[shared_disk]]`: a Multi-Attach volume every node must see.
+
+    Either `volume` names one, or `create` says what to make. `{disk:NAME}` in the options of a
+    resource becomes its path on every node.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    volume: Annotated[str, Field(pattern=VOLUME_ID)] | None = None
+    name: CibId | None = None
+    create: NewVolume | None = None
 
 
 @dataclass(frozen=True)

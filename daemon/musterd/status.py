@@ -19,7 +19,7 @@ from muster.api import (
     SelfStatus,
     Status,
 )
-from musterd import course, drill, fencing, proofs
+from musterd import course, drill, fencing, making, proofs
 from musterd.helper_wire import WireMember
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, Member, Severity
@@ -56,6 +56,7 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         reaches=k.reaches,
         real=dict(proofs.valid(k)),
         real_for=k.real_for,
+        disks=k.shown,
         fence_me=drill.asks(k, now),
         members=_as_told(decree) if k.formed and decree is not None else (),
         conductor=course.conductor(k),
@@ -243,7 +244,7 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
         if text in k.holders:
             holder = k.holders[text]
             views["ec2"] = names.get(holder, holder)
-        public = str(address.elastic_ip or "")
+        public = making.elastic_of(k, address)
         if public in k.elastics:
             views["elastic"] = names.get(k.elastics[public], k.elastics[public])
         found.append(
@@ -252,7 +253,7 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
                 node=pacemaker,
                 agrees=bool(pacemaker) and len(set(views.values())) == 1,
                 views=views,
-                elastic_ip=str(address.elastic_ip or ""),
+                elastic_ip=public,
             )
         )
     return tuple(found)
@@ -311,6 +312,8 @@ def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
             for address in _addresses(k)
             if address.node and not address.agrees and "ec2" in address.views
         ]
+    if k.formed:
+        found += [FindingStatus(each.severity, each.what, each.cure) for each in k.disk_faults]
     if k.cluster is not None:
         found += [
             FindingStatus(Severity.WARNING, failure, "look at it, then type `pcs resource cleanup`")

@@ -26,7 +26,9 @@ async def test_a_restarted_daemon_knows_the_address_its_kernel_has(tmp_path: Pat
     spec = tmp_path / "muster.toml"
     spec.write_text(f'[cluster]\nname = "web"\n[[address]]\nprivate_ip = "{ADDRESS}"\n')
     reach: Any = SimpleNamespace(
-        **dict.fromkeys(("random", "peers", "network", "secrets", "clock", "helper")),
+        **dict.fromkeys(
+            ("random", "peers", "network", "secrets", "clock", "helper", "provision", "disks")
+        ),
         metadata=TagsOff(),
         cluster=SimpleNamespace(holds=lambda address: address == ADDRESS),
         load=lambda tags: load(tags, tmp_path / "none", spec),

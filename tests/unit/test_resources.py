@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from muster_sim.samples import instances
-from musterd import resources
+from musterd import floating, resources
 from musterd.errors import MusterError
 from musterd.model import Instance, PcsCommand
 from musterd.spec import Address, AddressKind, Cluster, Group, Resource, Spec
@@ -247,10 +247,10 @@ def test_agents_are_those_that_the_addresses_need() -> None:
 
 
 def test_route_tables_that_agree_are_told_in_one_word() -> None:
-    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": "i-1"}) == "i-1"
-    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": "i-2"}) == "rtb-1: i-1, rtb-2: i-2"
-    assert resources.routed_to({"rtb-1": "i-1", "rtb-2": ""}) == "rtb-1: i-1, rtb-2: no route"
-    assert "no route" in resources.routed_to({"rtb-1": ""})
+    assert floating.routed_to({"rtb-1": "i-1", "rtb-2": "i-1"}) == "i-1"
+    assert floating.routed_to({"rtb-1": "i-1", "rtb-2": "i-2"}) == "rtb-1: i-1, rtb-2: i-2"
+    assert floating.routed_to({"rtb-1": "i-1", "rtb-2": ""}) == "rtb-1: i-1, rtb-2: no route"
+    assert "no route" in floating.routed_to({"rtb-1": ""})
 
 
 FOUNDERS = tuple(replace(one, source_dest_check=False) for one in instances()[:3])
@@ -288,7 +288,7 @@ HINDERED: dict[
 @pytest.mark.parametrize("case", HINDERED)
 def test_what_ec2_makes_impossible_is_said_with_the_command_that_cures_it(case: str) -> None:
     address, founders, holders, elastics, what, cure = HINDERED[case]
-    [finding] = resources.hindrances(spec(address), founders, holders, elastics)
+    [finding] = floating.hindrances(spec(address), founders, holders, elastics)
     assert what in finding.what
     assert cure in finding.cure
 
@@ -297,5 +297,5 @@ def test_addresses_that_founders_hold_already_are_no_hindrance() -> None:
     own = FOUNDERS[1].instance_id
     wanted = spec(overlay(), Address(PRIVATE, elastic_ip=ELASTIC))
     holders = {"10.0.0.68": own, "192.168.10.10": own}
-    assert resources.hindrances(wanted, FOUNDERS, holders, {str(ELASTIC): own}) == ()
-    assert resources.hindrances(wanted, FOUNDERS, {}, {}) == ()
+    assert floating.hindrances(wanted, FOUNDERS, holders, {str(ELASTIC): own}) == ()
+    assert floating.hindrances(wanted, FOUNDERS, {}, {}) == ()

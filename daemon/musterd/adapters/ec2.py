@@ -216,7 +216,8 @@ class Ec2:
 
         Args:
             action: one of `ports.REHEARSED`.
-            about: id of the instance, allocation, route table or volume.
+            about: id of the instance, allocation, route table or volume; of what is to be made
+                its tag, `KEY=VALUE`.
             instance_id: to which the resource would be tied, where the action ties one.
 
         Raises:
@@ -254,6 +255,15 @@ def _attempt(client: "EC2Client", action: str, about: str, instance_id: str) -> 
             client.stop_instances(InstanceIds=[about], DryRun=True)
         case "ec2:StartInstances":
             client.start_instances(InstanceIds=[about], DryRun=True)
+        case "ec2:AllocateAddress":
+            key, _, value = about.partition("=")
+            client.allocate_address(
+                Domain="vpc",
+                TagSpecifications=[
+                    {"ResourceType": "elastic-ip", "Tags": [{"Key": key, "Value": value}]}
+                ],
+                DryRun=True,
+            )
         case "ec2:AssociateAddress":
             client.associate_address(AllocationId=about, InstanceId=instance_id, DryRun=True)
         case "ec2:ReplaceRoute":
@@ -324,6 +334,7 @@ def parse_instance(described: "InstanceTypeDef") -> Instance:
         hop_limit=options.get("HttpPutResponseHopLimit", 1),
         profile=described.get("IamInstanceProfile", {}).get("Arn", ""),
         groups=tuple(each.get("GroupId", "") for each in described.get("SecurityGroups", [])),
+        kind=described.get("InstanceType", ""),
     )
 
 

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from muster.api import Status
+from muster_sim.estate import Estate
 from musterd import certificates, trust
 from musterd.actions import Actions, Reach
 from musterd.adapters.clock import SystemClock
@@ -271,6 +273,8 @@ async def whole_daemon(folder: Path, around: Surroundings) -> AsyncIterator[Daem
         clock=clock,
         metadata=around,
         cloud=lambda _node: around,
+        provision=lambda _node: Estate(Random()),
+        disks=Estate(Random()).at(OWN),
         secrets=lambda _spec, _node: around,
         peers=peers,
         helper=around,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from muster.api import Status
 from muster_sim.ec2 import Ec2
+from muster_sim.estate import Estate
 from muster_sim.hosts import ClusterWorld, Host
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
@@ -294,6 +295,8 @@ class SimNode:
             clock=self,
             metadata=self,
             cloud=lambda _node: self,
+            provision=lambda _node: self.region.estate,
+            disks=self.region.estate.at(self.instance_id),
             secrets=lambda _spec, _node: self,
             peers=self,
             helper=self.host,
@@ -383,6 +386,7 @@ class SimRegion:
         self.broken: list[str] = []  # promises that were seen broken as it happened
         self.recall: Callable[[Durable], Durable] = lambda durable: durable
         self.ec2 = Ec2(self.now, self.chance)
+        self.estate = Estate(self.chance)
         self.nodes: list[SimNode] = []
         # When who was fenced, and whose daemons ran then.
         self.fences: list[tuple[float, str, tuple[str, ...]]] = []
