@@ -6,7 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from muster_lab import cgroups
+from muster_lab import cgroups, volumes
 from muster_lab.commands import run_now
 from muster_lab.layout import NETNS, Layout
 
@@ -24,6 +24,7 @@ def sweep(layout: Layout) -> None:
     for path in NETNS.glob(f"{layout.prefix}*"):
         _kill_inhabitants(path)
         run_now("ip", "netns", "delete", path.name)
+    volumes.detach(layout)
     for folder in (layout.disks, layout.run):
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another lab's folder is beside it
@@ -40,7 +41,8 @@ def leftovers(layout: Layout) -> list[str]:
         for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
         if line.split()[1].startswith(f"{layout.disks}/")
     ]
-    return groups + spaces + folders + mounts
+    loops = [f"loop device {each}" for each in volumes.attached(layout)]
+    return groups + spaces + folders + mounts + loops
 
 
 def _kill_inhabitants(namespace: Path) -> None:

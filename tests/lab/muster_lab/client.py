@@ -159,6 +159,7 @@ class Lab:
         metadata_tags: bool = True,
         built: image.Image | None = None,
         subnet_id: str | None = None,
+        instance_type: str | None = None,
     ) -> list[Node]:
         """RunInstances; returns when the guests' first processes run."""
         body = {
@@ -170,6 +171,7 @@ class Lab:
             "metadata_tags": metadata_tags,
             "layers": [str(each) for each in built.layers] if built else None,
             "subnet_id": subnet_id,
+            "instance_type": instance_type,
         }
         return [Node.from_json(each) for each in self._ask("POST", "/v1/nodes", body)]
 

@@ -15,6 +15,7 @@ from muster_lab.machines import Hypervisor
 from muster_lab.network import Network
 from muster_lab.ports import MachineError
 from muster_lab.region import (
+    DEFAULT_TYPE,
     IMAGES,
     AwsError,
     Fault,
@@ -95,6 +96,7 @@ class Control:
             image_id=_STOCK[body["stock"]],
             profile=body.get("profile", PROFILE),
             subnet_id=body.get("subnet_id"),
+            instance_type=body.get("instance_type") or DEFAULT_TYPE,
             metadata=MetadataOptions(enabled=body["imds"], tags=body["metadata_tags"]),
         )
         for each in made:

@@ -14,6 +14,7 @@ from muster_lab.image import Image
 from muster_lab.layout import Layout
 from muster_lab.network import Network, port_of
 from muster_lab.ports import ExitKind, Machine, MachineError
+from muster_lab.volumes import Volumes
 
 GRACE = 60.0
 """Seconds a guest gets to shut down in order before it is crashed."""
@@ -30,6 +31,7 @@ class _Host:
     ending: bool = False
     frozen: bool = False
     watch: asyncio.Task[None] | None = None
+    volumes: dict[str, int] = field(default_factory=dict)
 
 
 class Hypervisor:
@@ -45,6 +47,7 @@ class Hypervisor:
         self.image = image
         self._domain = f"{region}.compute.internal"
         self._hosts: dict[str, _Host] = {}
+        self._volumes = Volumes(layout)
         self._allowed: set[str] = set()
         self._callbacks: list[Callable[[str, ExitKind], None]] = []
 
@@ -89,6 +92,8 @@ class Hypervisor:
                 host.image,
                 self._layout.namespace_path(machine.instance_id),
             )
+            if host.volumes:
+                await self._volumes.show(host.container.leader, host.volumes)
             host.watch = asyncio.create_task(self._watch(host, host.container))
         _log.info("booted", instance=machine.instance_id, leader=host.container.leader)
 
@@ -133,6 +138,16 @@ class Hypervisor:
     async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
         """See `ports.Machines`."""
         await self._network.set_routes(routes)
+
+    async def set_volumes(self, instance_id: str, volumes: Mapping[str, int]) -> None:
+        """See `ports.Machines`."""
+        host = self._hosts.get(instance_id)
+        if host is None:
+            return
+        async with host.lock:
+            host.volumes = dict(volumes)
+            if host.container is not None:
+                await self._volumes.show(host.container.leader, host.volumes)
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         """See `ports.Machines`."""

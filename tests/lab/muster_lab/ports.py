@@ -81,5 +81,11 @@ class Machines(Protocol):
     async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
         """Have the VPC's router send exactly these blocks to these private addresses."""
 
+    async def set_volumes(self, instance_id: str, volumes: Mapping[str, int]) -> None:
+        """Have the guest show exactly these volumes as NVMe disks: id -> size in GiB.
+
+        One that does not run shows them once it is booted.
+        """
+
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         """Translate exactly these public addresses to these private ones at the VPC's edge."""

@@ -38,6 +38,7 @@ class RecordingMachines:
     addresses: dict[str, frozenset[IPv4Address]] = field(default_factory=dict)
     elastic: dict[IPv4Address, IPv4Address] = field(default_factory=dict)
     routes: dict[IPv4Network, IPv4Address] = field(default_factory=dict)
+    volumes: dict[str, dict[str, int]] = field(default_factory=dict)
     booted: dict[str, Machine] = field(default_factory=dict)
     refuse: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +76,9 @@ class RecordingMachines:
 
     async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
         self.routes = dict(routes)
+
+    async def set_volumes(self, instance_id: str, volumes: Mapping[str, int]) -> None:
+        self.volumes[instance_id] = dict(volumes)
 
     async def set_elastic(self, associations: Mapping[IPv4Address, IPv4Address]) -> None:
         self.elastic = dict(associations)

@@ -155,6 +155,34 @@ async def test_a_multi_attach_volume_attaches_to_several_and_others_to_one(
     assert [one["InstanceId"] for one in shown["Attachments"]] == [first]
 
 
+async def test_one_volume_is_made_for_a_token_and_shown_where_it_is_attached(
+    aws: Aws, region: Region, machines: RecordingMachines, running: Running
+) -> None:
+    first, _ = await running(2)
+    wanted = {"AvailabilityZone": "eu-west-1a", "Size": 4, "VolumeType": "io2", "Iops": 100}
+    one, again = [
+        await aws.ec2("create_volume", **wanted, MultiAttachEnabled=True, ClientToken="same")
+        for _ in range(2)
+    ]
+    volume = one["VolumeId"]
+    assert again["VolumeId"] == volume
+    assert len(region.estate.volumes) == 1
+    await aws.ec2("attach_volume", VolumeId=volume, InstanceId=first, Device="/dev/sdf")
+    assert machines.volumes == {first: {volume: 4}}
+    await aws.ec2("detach_volume", VolumeId=volume, InstanceId=first)
+    assert machines.volumes == {first: {}}
+
+
+async def test_types_tell_what_they_are_built_on(aws: Aws) -> None:
+    names = ["m4.large", "m6i.large", "i3.metal"]
+    for asked in (
+        {"InstanceTypes": names},
+        {"Filters": [{"Name": "instance-type", "Values": names}]},
+    ):
+        told = (await aws.ec2("describe_instance_types", **asked))["InstanceTypes"]
+        assert [each.get("Hypervisor") for each in told] == ["xen", "nitro", None]
+
+
 async def test_volumes_that_ec2_refuses(aws: Aws, running: Running) -> None:
     (instance_id,) = await running()
     with pytest.raises(ClientError) as refused:

@@ -88,6 +88,23 @@ async def test_a_node_may_look_but_not_tag_or_launch(node: Aws, cluster: list[st
     assert await refused(launch) == "UnauthorizedOperation"
 
 
+async def test_a_node_makes_addresses_and_volumes_for_its_own_cluster_alone(node: Aws) -> None:
+    volume = {"AvailabilityZone": "eu-west-1a", "Size": 4, "VolumeType": "io2", "Iops": 100}
+    for action, kind, params in (
+        ("allocate_address", "elastic-ip", {}),
+        ("create_volume", "volume", volume),
+    ):
+        for cluster, code in (("web", ""), ("data", "UnauthorizedOperation")):
+            tags = [{"Key": "muster:cluster", "Value": cluster}]
+            tagged = [{"ResourceType": kind, "Tags": tags}]
+            call = node.ec2(action, **params, TagSpecifications=tagged)
+            if code:
+                assert await refused(call) == code
+            else:
+                await call
+        assert await refused(node.ec2(action, **params)) == "UnauthorizedOperation"
+
+
 async def test_a_node_reads_its_own_clusters_secret(node: Aws) -> None:
     def call(action: str, **params: Any) -> Awaitable[Any]:
         return node.call("secretsmanager", action, **params)

@@ -4,7 +4,7 @@ from .credentials import ADMIN_KEY, ADMIN_SECRET
 from .errors import AwsError
 from .estate import Launch
 from .faults import Fault
-from .model import IMAGES, Instance, Layout, MetadataOptions, State, Timing
+from .model import DEFAULT_TYPE, IMAGES, Instance, Layout, MetadataOptions, State, Timing
 from .policy import Policy, PolicyError
 from .region import Region
 from .tls import ensure_ca
@@ -12,6 +12,7 @@ from .tls import ensure_ca
 __all__ = [
     "ADMIN_KEY",
     "ADMIN_SECRET",
+    "DEFAULT_TYPE",
     "IMAGES",
     "AwsError",
     "Fault",

@@ -1,4 +1,4 @@
-"""EC2 actions on placement groups: which instances are to be near each other, or far."""
+"""EC2 actions on placement: which instances are near each other or far, and on what hardware."""
 
 from . import launching, views
 from .errors import AwsError, invalid_value
@@ -70,7 +70,31 @@ def _shape(group: PlacementGroup) -> views.Shape:
     }
 
 
+# Families from before Nitro (EC2 instance types guide, "Instances built on the Nitro System").
+_XEN = ("c1", "c3", "c4", "d2", "g3", "h1", "i2", "i3", "m1", "m2", "m3", "m4", "p2", "p3", "r3",
+        "r4", "t1", "t2", "x1", "x1e")  # fmt: skip
+
+
+async def describe_instance_types(request: Request) -> Answer:
+    """DescribeInstanceTypes: those that are named, whichever they are."""
+    params = request.params
+    named = [*params.get("InstanceTypes", [])]
+    for each in params.get("Filters", []):
+        if each.get("Name") != "instance-type":
+            raise invalid_value(each.get("Name"), "filter")
+        named += each.get("Values", [])
+    return {"InstanceTypes": [_type(name) for name in named]}
+
+
+def _type(name: str) -> views.Shape:
+    family, _, size = name.partition(".")
+    if size == "metal":
+        return {"InstanceType": name, "BareMetal": True}
+    return {"InstanceType": name, "Hypervisor": "xen" if family in _XEN else "nitro"}
+
+
 ACTIONS: dict[str, Action] = {
+    "DescribeInstanceTypes": describe_instance_types,
     "CreatePlacementGroup": create_placement_group,
     "DeletePlacementGroup": delete_placement_group,
     "DescribePlacementGroups": describe_placement_groups,

@@ -1,4 +1,4 @@
-"""EC2 actions on volumes, with the rules of Multi-Attach. No block device stands behind them.
+"""EC2 actions on volumes, with the rules of Multi-Attach.
 
 io1 and io2 volumes that were made so attach to up to 16 instances of their own zone, any other
 volume to one (EBS user guide, "Attach an EBS volume to multiple instances").
@@ -19,6 +19,10 @@ _MULTI = ("io1", "io2")
 async def create_volume(request: Request) -> Answer:
     """CreateVolume: available at once."""
     params, estate = request.params, request.estate
+    token = params.get("ClientToken")
+    for made in estate.volumes.values() if token else ():
+        if made.client_token == token:
+            return _shape(made)
     zone = params.get("AvailabilityZone", "")
     if zone not in {subnet.zone for subnet in estate.subnets.values()}:
         raise AwsError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
@@ -43,6 +47,7 @@ async def create_volume(request: Request) -> Answer:
         multi_attach=multi,
         created=estate.clock(),
         tags=launching.tag_specification(params, "volume"),
+        client_token=token,
     )
     estate.volumes[volume.volume_id] = volume
     estate.changed()
@@ -91,6 +96,7 @@ async def attach_volume(request: Request) -> Answer:
     attachment = Attachment(params["Device"], estate.clock())
     volume.attachments[instance.instance_id] = attachment
     estate.changed()
+    await request.lifecycle.apply_volumes(instance)
     return _attachment(volume, instance.instance_id, attachment)
 
 
@@ -108,6 +114,7 @@ async def detach_volume(request: Request) -> Answer:
         )
     attachment = volume.attachments.pop(instance_id)
     estate.changed()
+    await request.lifecycle.apply_volumes(estate.instance(instance_id))
     return _attachment(volume, instance_id, attachment) | {"State": "detaching"}
 
 

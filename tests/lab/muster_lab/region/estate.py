@@ -13,6 +13,7 @@ from itertools import islice
 
 from .errors import AwsError, invalid_value
 from .model import (
+    DEFAULT_TYPE,
     IMAGES,
     ElasticAddress,
     Image,
@@ -52,7 +53,7 @@ class Launch:
     image_id: str
     minimum: int = 1
     maximum: int = 1
-    instance_type: str = "m6i.large"
+    instance_type: str = DEFAULT_TYPE
     subnet_id: str | None = None
     address: IPv4Address | None = None
     tags: tuple[tuple[str, str], ...] = ()

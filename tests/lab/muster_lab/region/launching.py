@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from .errors import AwsError, invalid_value
 from .estate import Launch
-from .model import MetadataOptions
+from .model import DEFAULT_TYPE, MetadataOptions
 from .query import Params
 
 USER_DATA_BYTES = 16384
@@ -40,7 +40,7 @@ def read(params: Params) -> Launch:
         image_id=image,
         minimum=minimum,
         maximum=maximum,
-        instance_type=params.get("InstanceType", "m6i.large"),
+        instance_type=params.get("InstanceType", DEFAULT_TYPE),
         subnet_id=params.get("SubnetId") or interface.get("SubnetId"),
         address=None if address is None else ipv4(address, "privateIpAddress"),
         tags=tuple(tags.items()),

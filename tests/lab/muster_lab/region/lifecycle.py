@@ -187,6 +187,12 @@ class Lifecycle:
             instance.instance_id, frozenset([*interface.addresses, *routed])
         )
 
+    async def apply_volumes(self, instance: Instance) -> None:
+        """Tell the hypervisor which volumes are at the instance now."""
+        there = self._estate.volumes.values()
+        wanted = {v.volume_id: v.size for v in there if instance.instance_id in v.attachments}
+        await self._machines.set_volumes(instance.instance_id, wanted)
+
     async def apply_elastic(self) -> None:
         """Tell the hypervisor which public address stands for which private one now."""
         async with self._ports:

@@ -109,6 +109,7 @@ class Image:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+DEFAULT_TYPE = "m6i.large"
 IMAGES = (
     Image("ami-00000000000000001", "muster-node", stock=False),
     Image("ami-00000000000000002", "debian-12-stock-cluster", stock=True),
@@ -279,6 +280,7 @@ class Volume:
     created: datetime
     attachments: dict[str, Attachment] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    client_token: str | None = None
 
 
 @dataclass

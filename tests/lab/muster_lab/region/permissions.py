@@ -7,12 +7,16 @@ and Secrets Manager. The administrator, and roles without a policy, may do every
 import json
 from collections.abc import Iterator
 
+from . import launching
 from .credentials import Caller
 from .errors import AwsError
 from .estate import Estate
 from .model import ACCOUNT, ElasticAddress
 from .policy import EVERYTHING, Context, Policy, Resource
 from .query import Params
+
+# What is made, as tag specifications and ARNs call it.
+_MADE = {"AllocateAddress": "elastic-ip", "CreateVolume": "volume"}
 
 
 class Permissions:
@@ -43,7 +47,15 @@ class Permissions:
         if policy is None:
             return
         resources = list(self._ec2_resources(action, params)) or [EVERYTHING]
-        if not policy.allows(f"ec2:{action}", resources, self._context(caller)):
+        context = self._context(caller)
+        kind = _MADE.get(action)
+        tags = launching.tag_specification(params, kind) if kind else {}
+        made = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        allowed = policy.allows(f"ec2:{action}", resources, {**context, **made})
+        if allowed and tags:  # whoever tags what it makes needs CreateTags as well
+            tagging = {**context, **made, "ec2:CreateAction": action}
+            allowed = policy.allows("ec2:CreateTags", resources, tagging)
+        if not allowed:
             raise AwsError(
                 "UnauthorizedOperation",
                 f"You are not authorized to perform this operation. User: {caller.role}/"
@@ -92,6 +104,9 @@ class Permissions:
     def _ec2_resources(self, action: str, params: Params) -> Iterator[Resource]:
         """The resources that a call changes; reads name none, whatever ids they carry."""
         if action.startswith("Describe"):
+            return
+        if action in _MADE:
+            yield Resource(f"{self._arn(_MADE[action])}/*", {})
             return
         instance_ids = [*params.get("InstanceIds", [])]
         if "InstanceId" in params:

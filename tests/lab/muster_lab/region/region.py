@@ -22,7 +22,7 @@ from .estate import Clock, Estate, Launch, utc_now
 from .faults import Faults
 from .imds import MetadataService
 from .lifecycle import Lifecycle
-from .model import IMAGES, Instance, Layout, MetadataOptions, Timing
+from .model import DEFAULT_TYPE, IMAGES, Instance, Layout, MetadataOptions, Timing
 from .permissions import Permissions
 from .services import Services
 from .tls import ensure_ca, server_context
@@ -159,6 +159,7 @@ class Region:
         profile: str | None = None,
         address: IPv4Address | None = None,
         subnet_id: str | None = None,
+        instance_type: str = DEFAULT_TYPE,
         metadata: MetadataOptions | None = None,
         client_token: str | None = None,
     ) -> list[Instance]:
@@ -172,6 +173,7 @@ class Region:
             minimum=count,
             maximum=count,
             subnet_id=subnet_id,
+            instance_type=instance_type,
             address=address,
             tags=tuple((tags or {}).items()),
             # Interfaces do not inherit tags, and the node's policy goes by their own.
