@@ -45,6 +45,7 @@ def world() -> Iterator[Addresses]:
             zones += lab.launch(1, tags={"muster:cluster": "zones"}, subnet_id=subnet["SubnetId"])
         for _ in range(2):
             pair += lab.launch(1, tags={"muster:cluster": "pair"})
+        lab.wait_boot()
         yield Addresses(lab, tuple(zones), tuple(pair), table["RouteTableId"], elastic["PublicIp"])
 
 

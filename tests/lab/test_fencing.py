@@ -224,6 +224,8 @@ def test_fencing_that_would_not_work_is_never_called_formed(pairs: Lab, case: st
     hosts, machines = [n.hostname for n in nodes], ids(nodes)
     swapped = f"{hosts[0]}:{machines[1]};{hosts[1]}:{machines[0]}"
     spec = f'[cluster]\nname = "{name}"\nsize = 2\n{options.replace("{swapped}", swapped)}'
+    if options:
+        lab.wait_boot(*machines)
     for node in machines if options else []:
         install = ["install", "-D", "-o", "root", "-g", "musterd", "-m", "0640", "/dev/stdin"]
         lab.run(node, *install, "/etc/muster/muster.toml", stdin=spec)

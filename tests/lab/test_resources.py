@@ -73,7 +73,9 @@ def three() -> Iterator[Three]:
     """Nodes with the cluster's tag, and no spec yet that could found one."""
     with own_lab("resources") as lab:
         tags = {"muster:cluster": "three", "muster:size": "16"}
-        yield Three(lab, ids(lab.launch(3, tags=tags)))
+        nodes = lab.launch(3, tags=tags)
+        lab.wait_boot()
+        yield Three(lab, ids(nodes))
 
 
 WRONG = {

@@ -105,6 +105,7 @@ def world() -> Iterator[Disks]:
     with own_lab("disks") as lab:
         tags = {"muster:cluster": "disks", "muster:size": "16"}
         nodes = lab.launch(3, tags=tags)
+        lab.wait_boot()
         volume = make(lab, *MULTI)
         attach(lab, volume, nodes[0].instance_id)
         lab.run(nodes[0].instance_id, "mkfs.ext4", "-q", link(volume))
@@ -166,6 +167,7 @@ def test_a_file_system_of_one_machine_on_two_is_refused(world: Disks) -> None:
 def test_instances_from_before_nitro_are_refused(world: Disks) -> None:
     tags = {"muster:cluster": "old", "muster:size": "2"}
     [node, other] = ids(world.lab.launch(2, tags=tags, instance_type="m4.large"))
+    world.lab.wait_boot(node, other)
     spec = f'[cluster]\nname = "old"\nsize = 2\n{given(world.volume)}'
     for each in (node, other):
         world.lab.run(each, *INSTALL, stdin=spec)
