@@ -13,6 +13,7 @@ import pytest
 from muster_lab.client import Lab
 from muster_lab.views import Node
 from observe import Document, own_lab, status, until, wait_for
+from outages import watched
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -129,14 +130,35 @@ def test_it_follows_its_group_to_the_other_zone(world: Addresses) -> None:
     lab, ids = world.lab, [node.instance_id for node in world.zones]
     [address] = status(lab, ids[0])["addresses"]
     [away] = [node for node in world.zones if node.hostname != address["node"]]
-    lab.run(ids[0], "pcs", "resource", "move", "networking-group", away.hostname)
 
     def there(now: Document) -> bool:
         [found] = now["addresses"]
         return bool(found["node"] == away.hostname and found["agrees"])
 
-    until(lab, ids[0], there, SOON)
-    lab.outside("ping", "-c", "1", "-W", "2", OVERLAY)
+    with watched(lab, OVERLAY) as outages:
+        lab.run(ids[0], "pcs", "resource", "move", "networking-group", away.hostname)
+        until(lab, ids[0], there, SOON)
+        lab.outside("ping", "-c", "1", "-W", "2", OVERLAY)
+    print(f"{OVERLAY} moved to the other zone: {outages.told()}")
+    assert len(outages.seconds) <= 1
+
+
+def test_it_comes_back_in_the_other_zone_when_its_node_dies(world: Addresses) -> None:
+    lab = world.lab
+    [address] = status(lab, world.zones[0].instance_id)["addresses"]
+    [holder] = [node for node in world.zones if node.hostname == address["node"]]
+    [other] = [node for node in world.zones if node is not holder]
+
+    def there(now: Document) -> bool:
+        return bool(now["addresses"][0]["node"] == other.hostname)
+
+    lab.run(other.instance_id, "pcs", "resource", "clear", "networking-group")
+    with watched(lab, OVERLAY) as outages:
+        lab.kill(holder.instance_id)
+        until(lab, other.instance_id, there, 180.0)
+        lab.outside("ping", "-c", "1", "-W", "20", OVERLAY)
+    print(f"{OVERLAY} of a node that died: {outages.told()}")
+    wait_for(lab, "healthy", [node.instance_id for node in world.zones])
 
 
 # --- every view, falsified once ---------------------------------------------------------------
@@ -240,3 +262,28 @@ def test_a_pacemaker_that_believes_the_old_place_is_flagged(still: Addresses) ->
     now = status(still.lab, still.pair[0].instance_id)["addresses"][0]
     assert now["views"]["ec2"] == now["views"]["elastic"] == other.hostname
     assert now["views"]["pacemaker"] == holder.hostname
+
+
+# --- and with the truth restored, a failover --------------------------------------------------
+
+
+def test_secondary_and_elastic_address_follow_when_their_node_dies(still: Addresses) -> None:
+    lab = still.lab
+    holder, other = holder_and_other(still)
+    lab.run(other.instance_id, "ip", "address", "del", f"{SECONDARY}/24", "dev", "eth0")
+    assign(still, holder)
+    lab.run(holder.instance_id, "ip", "address", "add", f"{SECONDARY}/24", "dev", "eth0")
+    in_order(still)
+    lab.run(other.instance_id, "pcs", "property", "set", "maintenance-mode=false")
+    wait_for(lab, "healthy", [node.instance_id for node in still.pair])
+
+    def there(now: Document) -> bool:
+        [found] = now["addresses"]
+        return bool(found["node"] == other.hostname and found["agrees"])
+
+    with watched(lab, SECONDARY) as outages:
+        lab.kill(holder.instance_id)
+        until(lab, other.instance_id, there, 180.0)
+        lab.outside("ping", "-c", "1", "-W", "20", SECONDARY)
+    print(f"{SECONDARY} of a node that died: {outages.told()}")
+    lab.outside("ping", "-c", "1", "-W", "5", still.elastic_ip, place="internet")

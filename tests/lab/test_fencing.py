@@ -26,10 +26,14 @@ from observe import (
     until,
     wait_for,
 )
+from outages import watched
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
 ADDRESS = "10.0.0.100"
+FAILOVER = 75.0
+"""Seconds that an address may be away while its node is fenced; twenty at rest."""
+
 LONG = 420.0
 """Seconds for a founding with a fence of each node; one and a half minutes at rest."""
 
@@ -144,13 +148,39 @@ def test_a_fence_test_fences_one_node_and_dates_the_proof(web: Proven) -> None:
     wait_for(lab, "healthy", web.ids)
 
 
+def test_all_are_fenced_in_turn_and_the_address_is_down_for_one_failover_at_a_time(
+    web: Proven,
+) -> None:
+    lab, asker = web.lab, web.ids[0]
+    before = {node: (boot_id(lab, node), stops(lab, node)) for node in web.ids}
+    since = max(real(status(lab, asker)).values())
+    began = time.monotonic()
+    with watched(lab, ADDRESS) as outages:
+        # The last one is the node it was typed on: the command goes down with it.
+        lab.run(asker, "muster", "fence-test", "--all", timeout=600, check=False)
+        everywhere(lab, web.ids, lambda now: len(newer(real(now), since)) == 3, 180.0)
+        wait_for(lab, "healthy", web.ids)
+        took = time.monotonic() - began
+    print(f"fence-test --all of three nodes: {took:.0f} s; {ADDRESS}: {outages.told()}")
+    for node, (boot, calls) in before.items():
+        assert boot_id(lab, node) != boot
+        assert stops(lab, node) == [*calls, "StopInstances", "StartInstances"]
+    assert len(outages.seconds) <= 3
+    assert max(outages.seconds, default=0.0) < FAILOVER
+
+
+def newer(proofs: dict[str, str], since: str) -> list[str]:
+    """Names proven later than that."""
+    return [name for name, at in proofs.items() if at > since]
+
+
 def test_what_cannot_be_tested_is_refused(web: Proven) -> None:
     own = web.lab.run(web.ids[0], "muster", "fence-test", web.nodes[0].hostname, check=False)
     assert own.returncode == 1
     assert "does not fence itself" in own.stderr
     stranger = web.lab.run(web.ids[0], "muster", "fence-test", "nobody", check=False)
     assert "no member" in stranger.stderr
-    assert len(stops(web.lab, web.ids[0])) == 2
+    assert len(stops(web.lab, web.ids[0])) == 4
 
 
 def test_a_map_that_somebody_swaps_voids_the_proof_and_is_named(web: Proven) -> None:
