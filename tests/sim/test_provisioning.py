@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from muster_sim.virtual import VirtualLoop
+from muster_sim.stage import tell
 from muster_sim.world import SimNode, SimRegion
 from musterd.model import Volume
 from musterd.spec import ALLOCATE, Address, Fencing, NewVolume, Proof, SharedDisk
@@ -24,21 +24,13 @@ Story = Callable[[SimRegion], Awaitable[None]]
 def told(seed: int, story: Story, **wanted: object) -> None:
     """Have three nodes found a cluster with these parts of the spec, and tell the story."""
 
-    async def whole() -> None:
-        region = SimRegion(seed, 3)
+    async def whole(region: SimRegion) -> None:
         region.spec_changes = wanted
-        try:
-            for node in region.nodes:
-                node.boot()
-            await story(region)
-        finally:
-            await region.end()
+        for node in region.nodes:
+            node.boot()
+        await story(region)
 
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(whole())
-    finally:
-        loop.close()
+    tell(lambda: SimRegion(seed, 3), whole)
 
 
 def shows_elastic(node: SimNode) -> str:
