@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "[[address]]": (spec.Address,),
     "[[resource]]": (spec.Resource,),
     "[[group]]": (spec.Group,),
-    "[[shared_disk]]": (spec.SharedDisk,),
+    "[[shared_disk]]": (spec.SharedDisk, spec.NewVolume),
     "[replace]": (spec.Replace,),
 }
 
