@@ -95,10 +95,13 @@ class Examiner:
             own_id=k.own_id,
             own_name=course.own_name(k),
             spec=spec,
-            troubles=tuple(
-                (trouble.sentence, trouble.cure)
-                for topic, trouble in sorted(k.troubles.items())
-                if not topic.startswith("greet:") and topic != "preflight"
+            troubles=(
+                *((fault.what, fault.cure) for fault in k.disk_faults),
+                *(
+                    (trouble.sentence, trouble.cure)
+                    for topic, trouble in sorted(k.troubles.items())
+                    if not topic.startswith("greet:") and topic != "preflight"
+                ),
             ),
             facts=k.facts,
             peer_facts={

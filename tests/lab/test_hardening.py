@@ -339,7 +339,12 @@ ELSEWHERE = {
     "DescribeSecurityGroups": "muster doctor",
     "DescribeRouteTables": "an overlay address",
     "ReplaceRoute": "an overlay address",
+    "AllocateAddress": "an elastic address to allocate",
     "AttachVolume": "a shared disk",
+    "CreateTags": "something that is made",
+    "CreateVolume": "a shared disk to make",
+    "DescribeInstanceTypes": "a shared disk",
+    "DescribeVolumes": "a shared disk",
 }
 # What is only called when a group stops.
 STOPPING = {"UnassignPrivateIpAddresses", "DisassociateAddress"}

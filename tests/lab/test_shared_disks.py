@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
-from muster_lab.client import Lab
+from muster_lab.client import CHECKOUT, Lab
+from muster_lab.region.model import ACCOUNT
+from muster_lab.region.policy import fill
 from muster_lab.views import Node
 from observe import Document, ids, own_lab, said, status, until, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
 SOON = 90.0
+POLICY = CHECKOUT / "packaging/aws/node-policy.json"
 FLOATING = "10.0.0.100"
 INSTALL = (
     *("install", "-D", "-o", "root", "-g", "musterd", "-m", "0640"),
@@ -181,6 +184,9 @@ def test_instances_from_before_nitro_are_refused(world: Disks) -> None:
 
 
 def test_a_disk_with_another_serial_is_not_taken_for_the_volume(world: Disks) -> None:
+    """From here on the nodes' role is under the policy that the project ships."""
+    text = POLICY.read_text(encoding="utf-8")
+    world.lab.enforce(fill(text, region="eu-west-1", account=ACCOUNT, cluster="disks"))
     first, serial = world.ids[0], "/run/lab-volumes/nvme/nvme1/serial"
     world.lab.run(first, "sh", "-c", f"echo vol0somethingelse > {serial}")
     world.give(RIGHT.replace("{volume}", world.volume))
@@ -227,6 +233,7 @@ def test_everything_was_made_once(world: Disks) -> None:
     done = [call.action for call in world.lab.calls(service="ec2") if call.outcome == "ok"]
     by_nodes = {"AllocateAddress": 1, "CreateVolume": 1 + 5, "AttachVolume": 5 + 2}
     assert {action: done.count(action) for action in by_nodes} == by_nodes
+    assert not [call for call in world.lab.calls() if call.outcome == "UnauthorizedOperation"]
 
 
 def test_the_file_system_moves_with_its_group_and_keeps_what_is_on_it(world: Disks) -> None:

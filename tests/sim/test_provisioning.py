@@ -160,6 +160,10 @@ def test_a_volume_that_is_unsafe_founds_nothing_until_it_is_cured() -> None:
         region.estate.put(replace(SOUND, multi_attach=False))
         assert await region.until(lambda: "made without Multi-Attach" in reasons(region), LONG)
         await asyncio.sleep(60.0)
+        engine = region.nodes[0].engine
+        assert engine is not None
+        examined = await engine.preflight()
+        assert any("made without Multi-Attach" in check.what for check in examined.checks)
         assert not region.decided
         assert attached(region) == set()
         region.estate.put(SOUND)
