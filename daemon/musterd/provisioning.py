@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 
-from musterd import course, known, making, storage
+from musterd import course, day_two, known, making, storage
 from musterd.errors import MusterError
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, Instance, Node, Volume
@@ -104,7 +104,7 @@ class Provisioner:
         members = await self._cloud(node).described(alive)
         volumes = await self._volumes(port, spec)
         faults = storage.hindrances(spec, volumes, members, await self._old(port, members))
-        if decree is not None and not faults and not course.need_proof(k):
+        if decree is not None and not faults and not day_two.need_proof(k):
             if course.conductor(k) and not k.formed:
                 volumes |= await self._made(port, spec, node, decree, volumes)
             await self._attached(port, spec, node, volumes, progress)

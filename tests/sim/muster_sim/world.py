@@ -11,6 +11,7 @@ from muster.api import Status
 from muster_sim.ec2 import Ec2
 from muster_sim.estate import Estate
 from muster_sim.hosts import ClusterWorld, Host
+from muster_sim.watch import Watch
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
 from musterd.discovery import READ_EVERY
@@ -19,7 +20,7 @@ from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
-from musterd.model import ClusterState, Contact, Decree, GroupRule, Instance, InstanceState
+from musterd.model import Contact, Decree, GroupRule, Instance, InstanceState
 from musterd.peer_wire import Hello, Probe, Probed
 from musterd.ports import Record
 from musterd.settings import Settings, load
@@ -290,7 +291,7 @@ class SimNode:
         """Start the daemon; a node whose cluster is enabled starts that too."""
         if self.host.disk.enabled:
             self.host.start_cluster()
-        watch = _Watch(self)
+        watch = Watch(self)
         reach = Reach(
             clock=self,
             metadata=self,
@@ -338,28 +339,6 @@ class SimNode:
 def _on_the_wire(hello: Hello) -> Hello:
     """Return the hello as it arrives: what its sender may still change is a copy."""
     return replace(hello, proofs=dict(hello.proofs))
-
-
-class _Watch:
-    """The running cluster as this node's watch unit would tell it."""
-
-    def __init__(self, node: SimNode) -> None:
-        self._node = node
-        self._told: ClusterState | None = None
-
-    def state(self) -> ClusterState | None:
-        self._told = self._node.region.cluster.state_of(self._node.host)
-        return self._told
-
-    async def changed(self) -> None:
-        """Return when crm_mon would show something else than was last told."""
-        if self._node.host.started_at is None and self._told is None:
-            await self._node.host.starts.wait()
-        while self._node.region.cluster.state_of(self._node.host) == self._told:  # noqa: ASYNC110 -- time changes it
-            await asyncio.sleep(0.5)
-
-    def holds(self, address: str) -> bool:
-        return self._node.holds(address)
 
 
 class SimRegion:
