@@ -188,6 +188,7 @@ class Actions:
             if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
                 # Listed under another name; only what EC2 called terminated stays known.
                 k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
+            making.forget(k, settings.spec)
             k.tags, k.settings, k.refusal, k.spec_stale = tags, settings, refusal, False
             self._see_kernel(k)  # the cluster may have been seen before, and may stay as it is
 

@@ -55,6 +55,24 @@ def agenda(k: Knowledge, decree: Decree | None) -> Iterator[tuple[str, float]]:
         yield "disks", LOOK_MAKING if _unshown(k, spec) else LOOK_AFTER
 
 
+def forget(k: Knowledge, spec: Spec) -> None:
+    """Drop what was learned of addresses and disks that this spec does not want.
+
+    A mistake that is cured is not to be told any longer, and a disk that was never looked at must
+    not pass for one that was.
+    """
+    wanted = {f"allocation:{address.elastic_ip}" for address in spec.address}
+    before = k.settings.spec if k.settings is not None else None
+    if before is None or before.shared_disk != spec.shared_disk:
+        k.volumes, k.volumes_read, k.disk_faults, k.shown = {}, False, (), ()
+        k.troubles.pop("disks", None)
+    if before is None or before.address != spec.address:
+        k.troubles.pop("elastics", None)
+    for topic in [each for each in k.troubles if each.startswith("allocation:")]:
+        if topic not in wanted:
+            del k.troubles[topic]
+
+
 def unmade(k: Knowledge) -> str:
     """Return what must be known before the configuration can be built, "" when all is."""
     if k.settings is None:

@@ -55,6 +55,8 @@ class Provisioner:
                 missed[private] = k.missed.get(private, self._clock.monotonic())
 
         def outcome(k: Knowledge) -> None:
+            if course.spec_of(k) != spec:
+                return  # asked for a spec that is no longer wanted; its tags are there all the same
             k.missed = missed if course.conductor(k) else {}
             for private, (public, allocation) in found.items():
                 k.allocated[private] = public
@@ -114,6 +116,8 @@ class Provisioner:
         )
 
         def outcome(k: Knowledge) -> None:
+            if course.spec_of(k).shared_disk != spec.shared_disk:
+                return  # looked at for a spec that is no longer wanted
             k.volumes, k.disk_faults, k.shown, k.volumes_read = volumes, faults, shown, True
 
         return outcome

@@ -21,7 +21,7 @@ from muster.api import (
 )
 from musterd import course, drill, fencing, making, proofs
 from musterd.helper_wire import WireMember
-from musterd.knowledge import Knowledge
+from musterd.knowledge import HEARD_FOR, Knowledge
 from musterd.model import Decree, Member, Severity
 from musterd.peer_wire import Hello
 from musterd.preflight import Check, Outcome
@@ -87,12 +87,12 @@ def status_of(k: Knowledge, now: float, wall: float) -> Status:
         cluster=_cluster(k),
         nodes=_nodes(k, now, wall),
         fencing=_fencing(k),
-        addresses=_addresses(k),
+        addresses=_addresses(k, now),
         resources=tuple(
             ResourceStatus(r.id, r.agent, r.group, r.state, r.node)
             for r in (k.cluster.resources if k.cluster is not None else ())
         ),
-        findings=_findings(k),
+        findings=_findings(k, now),
         written=rfc3339(wall),
     )
 
@@ -231,7 +231,7 @@ def _proofs(k: Knowledge) -> dict[str, tuple[str, float]]:
     return latest | real
 
 
-def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
+def _addresses(k: Knowledge, now: float) -> tuple[AddressStatus, ...]:
     if k.settings is None:
         return ()
     decree = course.decree_of(k)
@@ -240,7 +240,7 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
     for address in k.settings.spec.address:
         text = str(address.private_ip)
         pacemaker = course.floating_node(k, text)
-        views = {"pacemaker": pacemaker, "kernel": _kernel_view(k, text)}
+        views = {"pacemaker": pacemaker, "kernel": _kernel_view(k, text, now)}
         if text in k.holders:
             holder = k.holders[text]
             views["ec2"] = names.get(holder, holder)
@@ -259,14 +259,20 @@ def _addresses(k: Knowledge) -> tuple[AddressStatus, ...]:
     return tuple(found)
 
 
-def _kernel_view(k: Knowledge, address: str) -> str:
+def _kernel_view(k: Knowledge, address: str, now: float) -> str:
     """Name who has the address in its kernel, by each node's own word.
 
-    That it was reached there once proves nothing later, so `reaches` is not asked.
+    That it was reached there once proves nothing later, so `reaches` is not asked. Nor is the last
+    word of a node that is offline, once it has missed its next one.
     """
     holders = [course.own_name(k)] if address in k.holds else []
-    hellos = (heard.hello for heard in k.heard.values())
-    holders += [hello.name for hello in hellos if address in hello.holds]
+    offline = k.cluster.offline if k.cluster is not None else ()
+    late = now - course.GREET_FORMED - HEARD_FOR
+    holders += [
+        heard.hello.name
+        for heard in k.heard.values()
+        if address in heard.hello.holds and (heard.at >= late or heard.hello.name not in offline)
+    ]
     return ", ".join(sorted(set(holders)))
 
 
@@ -276,7 +282,7 @@ def _is_told_as_reason(k: Knowledge, topic: str) -> bool:
     return topic in _TOLD_AS_REASON and not known
 
 
-def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
+def _findings(k: Knowledge, now: float) -> tuple[FindingStatus, ...]:
     found = [
         FindingStatus(
             Severity.ERROR if trouble.fatal else Severity.WARNING, trouble.sentence, trouble.cure
@@ -309,7 +315,7 @@ def _findings(k: Knowledge) -> tuple[FindingStatus, ...]:
                 "it passes while the address moves; else type `pcs resource debug-monitor ID` on"
                 f" {address.node}, or move the group: `pcs resource move GROUP`",
             )
-            for address in _addresses(k)
+            for address in _addresses(k, now)
             if address.node and not address.agrees and "ec2" in address.views
         ]
     if k.formed:

@@ -150,7 +150,8 @@ def test_it_comes_back_in_the_other_zone_when_its_node_dies(world: Addresses) ->
     [other] = [node for node in world.zones if node is not holder]
 
     def there(now: Document) -> bool:
-        return bool(now["addresses"][0]["node"] == other.hostname)
+        [found] = now["addresses"]
+        return bool(found["node"] == other.hostname and found["agrees"])
 
     lab.run(other.instance_id, "pcs", "resource", "clear", "networking-group")
     with watched(lab, OVERLAY) as outages:

@@ -294,6 +294,8 @@ WIRE = {
     "spec_digest": "must be that of the root-owned spec",
     "subnet": "what addresses may be in",
     "allocations": "elastic address -> allocation id, by EC2's word",
+    "allocated": "floating address -> the elastic one that was made for it, by EC2's word",
+    "disks": "name of a shared disk of the root-owned spec -> volume id, by EC2's word",
 }
 
 

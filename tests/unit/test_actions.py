@@ -9,7 +9,9 @@ from musterd.actions import Actions, Reach
 from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable
-from musterd.knowledge import Knowledge
+from musterd.helper_wire import Tags
+from musterd.knowledge import Knowledge, Trouble
+from musterd.model import Finding, Severity
 from musterd.settings import load
 
 ADDRESS = "10.0.0.100"
@@ -21,19 +23,42 @@ class TagsOff:
         return {}
 
 
-async def test_a_restarted_daemon_knows_the_address_its_kernel_has(tmp_path: Path) -> None:
-    """The cluster's state comes first, once, and then nothing changes: the spec comes later."""
-    spec = tmp_path / "muster.toml"
-    spec.write_text(f'[cluster]\nname = "web"\n[[address]]\nprivate_ip = "{ADDRESS}"\n')
-    reach: Any = SimpleNamespace(
+def reach(spec: Path) -> Any:
+    """Only the ports that reading this spec asks."""
+    return SimpleNamespace(
         **dict.fromkeys(
             ("random", "peers", "network", "secrets", "clock", "helper", "provision", "disks")
         ),
         metadata=TagsOff(),
         cluster=SimpleNamespace(holds=lambda address: address == ADDRESS),
-        load=lambda tags: load(tags, tmp_path / "none", spec),
+        load=lambda tags: load(tags, spec.parent / "none", spec),
     )
-    actions = Actions(cast("Reach", reach))
+
+
+async def test_what_was_known_for_another_spec_is_forgotten_with_it(tmp_path: Path) -> None:
+    """A cured mistake must not go on being told; a disk must be looked at before it counts."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text('[cluster]\nname = "web"\n[[shared_disk]]\nvolume = "vol-00000001"\n')
+    actions = Actions(cast("Reach", reach(spec)))
+    k = Knowledge(election=machine.start(NODE.instance_id, Durable()), node=NODE)
+    k.settings = load(Tags(), tmp_path / "none", spec)
+    gone = Trouble("this account has no elastic address 203.0.113.200")
+    k.troubles = {"allocation:203.0.113.200": gone, "disks": gone, "greet:i-1": gone}
+    k.volumes_read, k.disk_faults = True, (Finding(Severity.ERROR, "no", "such"),)
+
+    (await actions.perform(Action("spec"), k, lambda _: None))(k)
+    assert (set(k.troubles), k.volumes_read) == ({"disks", "greet:i-1"}, True)
+    spec.write_text(spec.read_text().replace("vol-00000001", "vol-00000002"))
+    (await actions.perform(Action("spec"), k, lambda _: None))(k)
+    assert (set(k.troubles), k.volumes_read) == ({"greet:i-1"}, False)
+    assert not k.disk_faults
+
+
+async def test_a_restarted_daemon_knows_the_address_its_kernel_has(tmp_path: Path) -> None:
+    """The cluster's state comes first, once, and then nothing changes: the spec comes later."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text(f'[cluster]\nname = "web"\n[[address]]\nprivate_ip = "{ADDRESS}"\n')
+    actions = Actions(cast("Reach", reach(spec)))
     known = Knowledge(election=machine.start(NODE.instance_id, Durable()), node=NODE)
     actions.saw_cluster(known, None)
     (await actions.perform(Action("spec"), known, lambda _: None))(known)

@@ -131,6 +131,15 @@ def test_an_address_in_two_kernels_names_both(known: Knowledge) -> None:
     assert not address.agrees
 
 
+def test_a_dead_nodes_last_word_does_not_hold_an_address_for_ever(known: Knowledge) -> None:
+    known.cluster = replace(cluster("ip-10-0-0-11"), offline=("ip-10-0-0-12",))
+    known.holds = ("10.0.0.100",)
+    known.heard[PEER] = Heard(peer_hello(known, holds=("10.0.0.100",)), NOW)
+    for later, told in ((NOW + 10, "ip-10-0-0-11, ip-10-0-0-12"), (NOW + 60, "ip-10-0-0-11")):
+        [address] = status_of(known, later, WALL).addresses
+        assert address.views["kernel"] == told
+
+
 def test_the_latest_proof_by_anybody_is_shown_for_each_member(known: Knowledge) -> None:
     known.proofs = {PEER: ("permissions", WALL - 60)}
     known.heard[PEER] = Heard(peer_hello(known, proofs={OWN: ("permissions", WALL - 30)}), NOW)
