@@ -109,6 +109,9 @@ def world() -> Iterator[Disks]:
         tags = {"muster:cluster": "disks", "muster:size": "16"}
         nodes = lab.launch(3, tags=tags)
         lab.wait_boot()
+        for node in ids(nodes):
+            # The agent wants to load ext4; the kernel is the machine's and has it.
+            lab.run(node, "ln", "-s", "/bin/true", "/usr/sbin/modprobe")
         volume = make(lab, *MULTI)
         attach(lab, volume, nodes[0].instance_id)
         lab.run(nodes[0].instance_id, "mkfs.ext4", "-q", link(volume))
