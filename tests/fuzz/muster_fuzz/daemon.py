@@ -8,12 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from muster.api import Status
-from muster_sim.estate import Estate
 from musterd import certificates, trust
 from musterd.actions import Actions, Reach
 from musterd.adapters.clock import SystemClock
@@ -40,9 +38,11 @@ from musterd.model import (
     NodeFacts,
     Phase,
     Verb,
+    Volume,
 )
 from musterd.peer_wire import Hello
 from musterd.settings import Settings, load
+from musterd.spec import NewVolume
 
 FIRST = "i-00000000000000001"
 SECOND = "i-00000000000000002"
@@ -219,6 +219,36 @@ class Surroundings:
         return False
 
 
+class Nothing:
+    """What is made in EC2 for this spec, which asks for nothing: every call is a mistake."""
+
+    async def elastics(self, tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        raise AssertionError(tags)
+
+    async def allocate(self, tags: Mapping[str, str]) -> tuple[str, str]:
+        raise AssertionError(tags)
+
+    async def volumes(self, volume_ids: tuple[str, ...]) -> tuple[Volume, ...]:
+        raise AssertionError(volume_ids)
+
+    async def tagged_volumes(self, tags: Mapping[str, str]) -> tuple[Volume, ...]:
+        raise AssertionError(tags)
+
+    async def create_volume(
+        self, wanted: NewVolume, zone: str, tags: Mapping[str, str], token: str
+    ) -> Volume:
+        raise AssertionError((wanted, zone, tags, token))
+
+    async def attach(self, volume_id: str, instance_id: str, device: str) -> None:
+        raise AssertionError((volume_id, instance_id, device))
+
+    async def not_nitro(self, instance_types: tuple[str, ...]) -> frozenset[str]:
+        raise AssertionError(instance_types)
+
+    def serials(self) -> Mapping[str, str]:
+        raise AssertionError("no disk is wanted")
+
+
 @dataclass
 class Daemon:
     """A running daemon and what it stands in."""
@@ -273,8 +303,8 @@ async def whole_daemon(folder: Path, around: Surroundings) -> AsyncIterator[Daem
         clock=clock,
         metadata=around,
         cloud=lambda _node: around,
-        provision=lambda _node: Estate(Random()),
-        disks=Estate(Random()).at(OWN),
+        provision=lambda _node: Nothing(),
+        disks=Nothing(),
         secrets=lambda _spec, _node: around,
         peers=peers,
         helper=around,
