@@ -6,14 +6,13 @@ the helper going on, or the node with both, and comes back.
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
+from muster_sim.kills import CONDUCTOR, FOLLOWER, Cell, Executioner, uuid_of
 from muster_sim.stage import play
 from muster_sim.watchers import Watch
-from muster_sim.world import SimNode, SimRegion
-from musterd.errors import HelperError
+from muster_sim.world import SimRegion
 from musterd.model import DAY_TWO, Phase, Verb
 from musterd.spec import Fencing, Proof
 
@@ -21,29 +20,7 @@ pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 SIZE = 3
 PATIENCE = 300.0  # virtual seconds until all must be formed
-RESTART = 2.0  # seconds: RestartSec= of musterd.service
-BOOT = 8.0  # seconds
 QUIET = 60.0  # seconds in which daemons that were started again must change nothing
-CONDUCTOR, FOLLOWER = "conductor", "follower"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is killed where."""
-
-    verb: Verb
-    moment: str
-    role: str
-    victim: str
-
-    @property
-    def point(self) -> str:
-        """The point at which it happens."""
-        return f"{self.verb}:{self.moment}"
-
-    def __str__(self) -> str:
-        """Return the name of the test."""
-        return f"{self.point}-{self.role}-{self.victim}"
 
 
 def _cells() -> Iterator[Cell]:
@@ -55,51 +32,6 @@ def _cells() -> Iterator[Cell]:
                 yield Cell(verb, moment, CONDUCTOR, victim)
                 if verb not in {Verb.BUILD, Verb.CONFIGURE}:
                     yield Cell(verb, moment, FOLLOWER, victim)
-
-
-class Executioner:
-    """Kills once, at the cell's point, on the first node of its role (or of the number) there."""
-
-    def __init__(self, region: SimRegion, cell: Cell, number: int = 0) -> None:
-        self._region = region
-        self._cell = cell
-        self._number = number
-        self.struck: SimNode | None = None
-        self.uuid = ""  # of the cluster, as the victim knew it
-        for node in region.nodes:
-            node.host.reach = lambda point, node=node: self._reached(node, point)  # type: ignore[misc]
-
-    def _reached(self, node: SimNode, point: str) -> None:
-        if self.struck is None and point == self._cell.point and self._chosen(node):
-            self.struck = node
-            self.uuid = _uuid(node)
-            self._strike(node)
-
-    def _chosen(self, node: SimNode) -> bool:
-        if self._number:
-            return node.number == self._number
-        if node.engine is None:
-            return False
-        status = node.engine.status()  # not the published one, which may be a second old
-        if not status.cluster.uuid:
-            return False  # nobody conducts yet
-        return status.self.conductor == (self._cell.role == CONDUCTOR)
-
-    def _strike(self, node: SimNode) -> None:
-        loop = asyncio.get_running_loop()
-        if self._cell.victim == "helper":
-            raise HelperError("muster-helper ended without an answer", refused=False)
-        if self._cell.victim == "daemon":
-            node.kill()
-            loop.call_later(RESTART, node.boot)
-        else:
-            node.crash()
-            loop.call_later(BOOT, node.boot)
-
-
-def _uuid(node: SimNode) -> str:
-    decided = node.record.durable.decided if node.record is not None else None
-    return decided.uuid if decided is not None else ""
 
 
 async def _formed(region: SimRegion, seconds: float) -> None:
@@ -139,7 +71,7 @@ async def _whole(cell: Cell, number: int, changes: dict[str, object]) -> str:
 
 
 def _assert_one_cluster(region: SimRegion, before: str) -> None:
-    uuids = {node.host.disk.uuid for node in region.nodes} | {_uuid(n) for n in region.nodes}
+    uuids = {node.host.disk.uuid for node in region.nodes} | {uuid_of(n) for n in region.nodes}
     assert len(uuids) == 1
     assert uuids >= {before} - {""}
     assert len({node.host.disk.keys for node in region.nodes}) == 1

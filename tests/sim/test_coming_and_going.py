@@ -1,0 +1,216 @@
+"""Members come and go while helpers, daemons and nodes are killed: the next conductor goes on."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from muster_sim.kills import CONDUCTOR, FOLLOWER, Cell, Executioner
+from muster_sim.stage import play
+from muster_sim.watchers import Watch
+from muster_sim.world import SimNode, SimRegion
+from musterd.errors import CloudError, CloudErrorKind
+from musterd.model import InstanceState, Verb
+
+pytestmark = pytest.mark.usefixtures("quiet_daemons")
+
+SIZE = 3
+PATIENCE = 900.0  # virtual seconds: EC2 is read every 300 while nobody is missing
+NEWCOMER = SIZE + 1  # the number of the instance that is launched later
+MOMENTS = ("before", "middle", "after")
+VICTIMS = ("helper", "daemon", "node")
+
+
+def _joins() -> Iterator[Cell]:
+    for moment in MOMENTS:
+        for victim in VICTIMS:
+            yield Cell(Verb.ADMIT, moment, CONDUCTOR, victim)
+            for verb in (Verb.OFFER, Verb.START, Verb.TRUST, Verb.PROBE_FENCING):
+                yield Cell(verb, moment, FOLLOWER, victim)
+
+
+async def _whole(region: SimRegion, seconds: float = PATIENCE) -> None:
+    """Wait until every living member lists the same living instances; promises hold meanwhile."""
+    watch = Watch(region)
+
+    def whole() -> bool:
+        watch.look()
+        here = [node for node in region.nodes if not node.terminated]
+        ids = {node.instance_id for node in here}
+        return all(_lists(node, ids) for node in here)
+
+    assert await region.until(whole, seconds), [
+        (n.short, n.status and (n.status.phase, n.status.reason)) for n in region.nodes
+    ]
+
+
+def _lists(node: SimNode, ids: set[str]) -> bool:
+    decided = node.record.durable.decided if node.record is not None else None
+    return (
+        node.engine is not None
+        and node.engine.status().phase == "formed"
+        and decided is not None
+        and set(decided.roster) == ids == set(node.host.disk.members)
+        and set(node.host.disk.trusted) >= ids
+    )
+
+
+async def _founded(size: int = SIZE) -> SimRegion:
+    region = SimRegion(11, size)
+    for node in region.nodes:
+        node.boot()
+    await _whole(region)
+    return region
+
+
+def _uuids(region: SimRegion) -> set[str]:
+    return {node.host.disk.uuid for node in region.nodes if not node.terminated}
+
+
+@pytest.mark.parametrize("cell", tuple(_joins()), ids=str)
+def test_a_join_that_is_cut_off_is_completed(cell: Cell) -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            newcomer = region.launch(2000.0)
+            number = 0 if cell.verb is Verb.ADMIT else NEWCOMER
+            executioner = Executioner(region, cell, number)
+            newcomer.boot()
+            await _whole(region)
+            assert executioner.struck is not None, f"nobody came to {cell.point}"
+            assert len(_uuids(region)) == 1
+        finally:
+            await region.end()
+
+    play(story())
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_replacement_that_is_cut_off_is_completed(moment: str, victim: str) -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            executioner = Executioner(region, Cell(Verb.EXPEL, moment, CONDUCTOR, victim))
+            region.nodes[1].terminate()
+            region.launch(2000.0).boot()
+            await _whole(region)
+            assert executioner.struck is not None
+            assert len(_uuids(region)) == 1
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_the_dc_itself_is_terminated_and_replaced() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            region.nodes[0].terminate()  # the first by name is the DC here
+            region.launch(2000.0).boot()
+            await _whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_every_founder_is_replaced_one_after_the_other() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            [before] = _uuids(region)
+            for number in range(SIZE):
+                region.nodes[number].terminate()
+                region.launch(2000.0 + number).boot()
+                await _whole(region)
+            assert _uuids(region) == {before}
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_several_join_at_once_and_two_are_replaced_at_once() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            for number in range(2):
+                region.launch(2000.0 + number).boot()
+            await _whole(region)
+            for node in region.nodes[1:3]:
+                node.terminate()
+            for number in range(2):
+                region.launch(3000.0 + number).boot()
+            await _whole(region)
+            assert len(_uuids(region)) == 1
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_two_become_three_and_two_again() -> None:
+    async def story() -> None:
+        region = await _founded(2)
+        try:
+            third = region.launch(2000.0)
+            third.boot()
+            await _whole(region)
+            third.terminate()
+            await _whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_a_join_waits_for_the_end_of_a_partition() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            alone, rest = region.nodes[2].instance_id, [n.instance_id for n in region.nodes[:2]]
+            region.faults.cut = {pair for n in rest for pair in ((alone, n), (n, alone))}
+            newcomer = region.launch(2000.0)
+            newcomer.boot()
+            await asyncio.sleep(120.0)
+            assert newcomer.host.disk.uuid == ""
+            region.faults.cut = set()
+            await _whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
+NOT_TERMINATED = ("stopped", "not listed", "throttled", "unreachable", "silent")
+
+
+@pytest.mark.parametrize("trouble", NOT_TERMINATED)
+def test_only_terminated_takes_a_member_out(trouble: str) -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            lost = region.nodes[1]
+            lost.crash()
+            if trouble == "stopped":
+                lost.becomes(InstanceState.STOPPED)
+            elif trouble == "not listed":
+                lost.becomes(tagged=False)
+            elif trouble != "silent":
+                kind = getattr(CloudErrorKind, trouble.upper())
+                for node in region.nodes:
+                    region.ec2.errors[node.instance_id] = CloudError(kind, "EC2 fails")
+            await asyncio.sleep(900.0)
+            for node in (region.nodes[0], region.nodes[2]):
+                assert lost.instance_id in node.host.disk.members
+                assert Verb.EXPEL not in node.host.verbs
+            region.ec2.errors.clear()
+            lost.becomes(InstanceState.RUNNING, tagged=True)
+            lost.boot()
+            await _whole(region)
+        finally:
+            await region.end()
+
+    play(story())
