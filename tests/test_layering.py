@@ -21,7 +21,7 @@ FOLDERS = ("daemon", "client", "packaging", "tests")
 VOCABULARY = {"model", "spec", "helper_wire", "errors"}
 STAGES = {
     "identity", "discovery", "assembly", "fencing", "resources", "storage", "membership",
-    "preflight", "suitability",
+    "changes", "preflight", "suitability",
 }  # fmt: skip
 ELECTION = {"election", "election.types", "election.machine", "election.invariants"}
 
@@ -70,7 +70,7 @@ ROOTS = {"boot", "__main__"}  # the composition root imports anything
 
 HELPER_MAY_IMPORT = {
     "model", "spec", "settings", "helper_wire", "errors", "fencing", "resources", "assembly",
-    "floating", "pcs_words", "storage", "suitability",
+    "changes", "floating", "pcs_words", "storage", "suitability",
 }  # fmt: skip
 
 PURE = STAGES | {

@@ -220,6 +220,40 @@ class Preflight:
 
 
 @dataclass(frozen=True)
+class PlanCommand:
+    """One command of a plan; with `restart` the whole cluster stops for it."""
+
+    command: str
+    why: str
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class PlanDifference:
+    """Where the cluster is not as the spec says.
+
+    `live` and `wanted` are "" where there is nothing. With `drift` somebody made it by hand: it is
+    left as it is, and `cure` says what to type.
+    """
+
+    what: str
+    live: str
+    wanted: str
+    drift: bool
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`GET /v1/plan`: what `muster apply` would run, named by `plan`, and every difference."""
+
+    plan: str
+    commands: tuple[PlanCommand, ...] = ()
+    differences: tuple[PlanDifference, ...] = ()
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of `GET /v1/events`; `seconds` counts from the daemon's start."""
 

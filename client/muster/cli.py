@@ -29,6 +29,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("muster.commands.status", "the cluster at a glance"),
     "wait": ("muster.commands.wait", "wait until the cluster is formed or healthy"),
     "join": ("muster.commands.join", "found or join the cluster, writing the spec if given"),
+    "plan": ("muster.commands.plan", "what differs from the spec, and what would be done"),
+    "apply": ("muster.commands.apply", "carry out what `muster plan` shows"),
     "leave": ("muster.commands.leave", "have a member taken out of the formed cluster"),
     "doctor": ("muster.commands.doctor", "what stands in the cluster's way, cause and cure"),
     "fence-test": ("muster.commands.fence_test", "fence a node for real, and see it come back"),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from muster import health
-from muster.api import Event, FindingStatus, Operation, Status
+from muster.api import Event, FindingStatus, Operation, Plan, Status
 from muster.contract import ADMIN_SOCKET, STATUS_FILE, STATUS_SOCKET
 from muster.errors import FailedError, TimedOutError, UnreachableError
 from muster.fields import Document, text
@@ -131,6 +131,14 @@ class Client:
     def leave(self, node: str = "") -> Operation:
         """Have a member (this node without a name) taken out of the cluster. Root only."""
         return read(Operation, self._transport.leave(node))
+
+    def plan(self) -> Plan:
+        """Compare the running cluster with the spec; touches nothing."""
+        return read(Plan, self._transport.plan())
+
+    def apply(self, plan: str, *, restart: bool = False) -> Operation:
+        """Have exactly the plan of that name carried out. Root only."""
+        return read(Operation, self._transport.apply(plan, restart=restart))
 
     def config(self) -> dict[str, object]:
         """Return "spec" (nested), "origins" (dotted key -> source) and "digest"; no secret."""

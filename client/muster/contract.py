@@ -12,6 +12,7 @@ STATUS_SOCKET = "/run/muster/status.sock"
 ADMIN_SOCKET = "/run/muster/admin.sock"
 STATUS_FILE = "/run/musterd/status.json"  # last written status, for when musterd is down
 SPEC_FILE = "/etc/muster/muster.toml"
+PLAN_SECONDS = 300.0  # that `GET /v1/plan` takes at most: the helper may be at work
 PREFLIGHT_SECONDS = 20.0  # that `GET /v1/preflight` takes at most
 
 

@@ -5,7 +5,7 @@ import socket
 import time
 from types import TracebackType
 
-from muster.contract import ADMIN_SOCKET, PREFLIGHT_SECONDS, STATUS_SOCKET
+from muster.contract import ADMIN_SOCKET, PLAN_SECONDS, PREFLIGHT_SECONDS, STATUS_SOCKET
 from muster.errors import (
     ClientError,
     NotAllowedError,
@@ -224,6 +224,15 @@ class Transport:
         limit = PREFLIGHT_SECONDS + self._seconds
         return self._ask(self._status_socket, "GET", "/v1/preflight", seconds=limit)
 
+    def plan(self) -> dict[str, object]:
+        """Return `GET /v1/plan`: the fields of `muster.api.Plan`, after some seconds."""
+        return self._ask(self._status_socket, "GET", "/v1/plan", seconds=PLAN_SECONDS)
+
+    def apply(self, plan: str, *, restart: bool) -> dict[str, object]:
+        """Ask that exactly this plan be carried out; return an Operation's fields."""
+        target = f"/v1/apply?plan={_quoted(plan)}&restart={int(restart)}"
+        return self._ask(self._admin_socket, "POST", target, b"{}")
+
     def fence_test(self, node: str) -> dict[str, object]:
         """Ask for a real fence of a node, or with "" of each; return an Operation's fields."""
         target = f"/v1/fence-test/{_quoted(node)}" if node else "/v1/fence-test"
@@ -239,9 +248,7 @@ class Transport:
 
     def leave(self, node: str) -> dict[str, object]:
         """Ask that a member ("" for this node) leave; return `muster.api.Operation`'s fields."""
-        from urllib.parse import quote
-
-        target = f"/v1/leave?node={quote(node, safe='')}" if node else "/v1/leave"
+        target = f"/v1/leave?node={_quoted(node)}" if node else "/v1/leave"
         return self._ask(self._admin_socket, "POST", target, b"", ACTIVATION)
 
     def events(self, *, follow: bool) -> EventStream:

@@ -1,8 +1,9 @@
 """`admit`: the conductor takes one node into the running cluster.
 
 corosync.conf is the commit point again: `pcs cluster node add` writes it on every member and on the
-newcomer, keys first. Before it stands the fencing map has the newcomer already, so that it can be
-fenced from its first moment; the rules that follow from the size come last.
+newcomer, keys first. What the fencing device and the size's rules are to be is set before: it can
+be fenced from its first moment, and nothing is left to do when the last command has run. An
+admission that is cut off leaves a name in the map that corosync.conf has not, which shows it.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def _steps(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) ->
     if live.map_hosts(host, spec, after, params.region):
         yield f"the fencing device knows {newcomer.name}"
     host.reach("admit:middle-mapped")
+    yield from live.follow_size(host, spec, before, after, params.region)
     if newcomer.name not in change.nodes(host):
         pcs_tokens.meet(host, (newcomer,), params.pcsd_token.encode())
         host.say(f"{newcomer.name} is added to corosync.conf on every member")
@@ -44,4 +46,3 @@ def _steps(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) ->
         change.cluster(host, "sync")
         change.cluster(host, "reload", "corosync")
     host.reach("admit:middle-added")
-    yield from live.follow_size(host, spec, before, after, params.region)

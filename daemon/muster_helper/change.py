@@ -41,7 +41,7 @@ def acting(host: Host, identity: Identity, tags: Tags, spec_digest: str) -> Spec
 
 def nodes(host: Host) -> frozenset[str]:
     """Return the names that corosync.conf lists on this node."""
-    return frozenset(name for name, _ in corosync_conf.nodes(_conf(host)))
+    return frozenset(name for name, _ in corosync_conf.nodes(conf(host)))
 
 
 def cluster(host: Host, *words: str) -> None:
@@ -53,7 +53,8 @@ def cluster(host: Host, *words: str) -> None:
     )
 
 
-def _conf(host: Host) -> Section:
+def conf(host: Host) -> Section:
+    """Return corosync.conf of this node. Raises HelperError."""
     try:
         return corosync_conf.parse(host.read(host.paths.corosync_conf) or "")
     except BrokenConfigError as broken:

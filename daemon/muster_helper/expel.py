@@ -1,19 +1,22 @@
 """`expel`: the conductor takes one member out of the running cluster.
 
 A member that did not ask for it goes only when EC2 itself, asked from here as root, calls its
-instance terminated: neither its silence nor the daemon's word is enough.
+instance terminated: neither its silence nor the daemon's word is enough. The fencing map forgets it
+last: a name there that corosync.conf has not any more shows a departure that was cut off.
 """
 
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
-from muster_helper import change, live, pcs_tokens
+from muster_helper import change, cib, live, pcs_tokens
 from muster_helper.children import must
 from muster_helper.host import Host
 from muster_helper.probe import members_of
 from muster_helper.refusals import refuse
 from musterd.errors import HelperError
 from musterd.helper_wire import Done, ExpelParams, WireMember
+from musterd.model import Member
+from musterd.pcs_words import fence_device
 from musterd.spec import Spec
 
 _MON_TIMEOUT = 30.0  # seconds; 20 ms at rest
@@ -25,10 +28,12 @@ def expel(host: Host, params: ExpelParams) -> Done:
     """Take the member out; what is done already is not done again."""
     spec = change.acting(host, params.identity, params.tags, params.spec_digest)
     leaving = [m for m in params.identity.members if m.instance_id == params.leaving]
-    if not leaving or leaving[0].name == host.name:
+    if not leaving:
+        return Done(tuple(_finish(host, params, spec)))
+    if leaving[0].name == host.name:
         refuse(
             "a node cannot take itself out of the cluster",
-            f"{params.leaving} is this node, or no member",
+            f"{params.leaving} is this node",
             f"type `pcs cluster stop` here, then `muster leave {host.name}` on another member",
         )
     return Done(tuple(_steps(host, params, spec, leaving[0])))
@@ -62,11 +67,35 @@ def _steps(host: Host, params: ExpelParams, spec: Spec, member: WireMember) -> I
         change.cluster(host, "node", "remove", member.name, *_unasked(state))
         yield f"{member.name} is no node of cluster {params.identity.name} any more"
     host.reach("expel:middle-removed")
-    if live.map_hosts(host, spec, after, params.region):
-        yield f"the fencing device no longer knows {member.name}"
+    yield from _forget(host, params, spec, before, after)
+
+
+def _finish(host: Host, params: ExpelParams, spec: Spec) -> Iterator[str]:
+    """Do what is left to do of a change that was cut off, for one who is no node (any more)."""
+    nodes = change.nodes(host)
+    known = live.host_map(cib.live(host), fence_device(spec))
+    names = [name for name, instance_id in known.items() if instance_id == params.leaving]
+    if not names or names[0] in nodes:
+        return
+    after = tuple(member for member in members_of(params.identity) if member.name in nodes)
+    before = (*after, Member(params.leaving, names[0], ""))
+    yield from _forget(host, params, spec, before, after)
+
+
+def _forget(
+    host: Host,
+    params: ExpelParams,
+    spec: Spec,
+    before: tuple[Member, ...],
+    after: tuple[Member, ...],
+) -> Iterator[str]:
+    """Set what follows from the size, and have pcs and, last, the fencing device forget it."""
+    [name] = [member.name for member in before if member not in after]
     yield from live.follow_size(host, spec, before, after, params.region)
-    if pcs_tokens.forget(host, member.name):
-        yield f"pcs no longer knows {member.name}"
+    if pcs_tokens.forget(host, name):
+        yield f"pcs no longer knows {name}"
+    if live.map_hosts(host, spec, after, params.region):
+        yield f"the fencing device no longer knows {name}"
 
 
 def _unasked(state: str) -> tuple[str, ...]:

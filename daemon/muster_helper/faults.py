@@ -40,6 +40,8 @@ _MIDDLES: Mapping[Verb, tuple[str, ...]] = {
     Verb.ADMIT: ("middle-mapped", "middle-added"),
     # Resources have left, or the fence is confirmed; it is no node any more.
     Verb.EXPEL: ("middle-confirmed", "middle-removed"),
+    Verb.COMPARE: ("middle",),  # what the spec wants is built, the cluster is not read
+    Verb.APPLY: ("middle",),  # one command of several has run
     Verb.WITHDRAW: ("middle",),  # corosync.conf is gone, keys are there
 }
 POINTS: Mapping[Verb, tuple[str, ...]] = {

@@ -20,6 +20,7 @@ from muster_helper.probe import map_faults, members_of
 from muster_helper.trust import trusted
 from musterd import fencing, suitability
 from musterd.errors import HelperError, NoClusterError, SettingsError
+from musterd.fencing import AWS_AGENT
 from musterd.helper_wire import Identity, SurveyParams
 from musterd.model import CorosyncConfig, Member, NodeFacts
 from musterd.pcs_words import fence_device
@@ -38,6 +39,7 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
     missing = requirements.missing(host.paths, settings.spec if settings else None)
     unsuitable = () if missing or settings is None else _unsuitable(host, settings.spec)
     left = unprepared(host, found)
+    members, lingering = _members(host, params.identity, found, settings) if ours else ((), ())
     return NodeFacts(
         instance_id=_instance_id(host, params),
         name=host.name,
@@ -62,29 +64,30 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         else (),
         unprepared=left,
         offered=params.identity is not None and offered(host, params.identity),
-        members=_members(host, params.identity, found, settings) if ours else (),
+        members=members,
+        lingering=lingering if settings and settings.spec.fencing.agent == AWS_AGENT else (),
     )
 
 
 def _members(
     host: Host, identity: Identity | None, found: Look, settings: Settings | None
-) -> tuple[Member, ...]:
-    """Return who corosync.conf lists, each with its instance as the running cluster maps it.
+) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+    """Return who corosync.conf lists, and the instances that only the fencing device's map knows.
 
-    The fencing device's map is what a quorum has agreed on; what the daemon says fills its gaps.
+    That map is what a quorum has agreed on: it says which instance a name is; what the daemon says
+    fills its gaps.
     """
     conf = host.read(host.paths.corosync_conf)
     if conf is None or identity is None or settings is None or not found.running:
-        return ()
+        return (), ()
     ids = {member.name: member.instance_id for member in identity.members}
     try:
-        ids |= live.host_map(cib.live(host, local=True), fence_device(settings.spec))
+        mapped = live.host_map(cib.live(host, local=True), fence_device(settings.spec))
     except HelperError:
-        return ()  # Pacemaker is on its way up or down: nothing to go by
-    return tuple(
-        Member(ids.get(name, ""), name, address)
-        for name, address in corosync_conf.nodes(corosync_conf.parse(conf))
-    )
+        return (), ()  # Pacemaker is on its way up or down: nothing to go by
+    listed = dict(corosync_conf.nodes(corosync_conf.parse(conf)))
+    members = (Member((ids | mapped).get(name, ""), name, at) for name, at in listed.items())
+    return tuple(members), tuple(mapped[name] for name in mapped if name not in listed)
 
 
 def unprepared(host: Host, found: Look) -> tuple[str, ...]:

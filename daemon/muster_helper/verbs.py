@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from muster_helper.admit import admit
+from muster_helper.apply import apply
 from muster_helper.build import build
+from muster_helper.compare import compare
 from muster_helper.configure import configure
 from muster_helper.expel import expel
 from muster_helper.fence import fence
@@ -25,6 +27,8 @@ from muster_helper.survey import survey
 from muster_helper.trust import trust
 from musterd.helper_wire import (
     AdmitParams,
+    ApplyParams,
+    CompareParams,
     ConfigureParams,
     Done,
     ExpelParams,
@@ -39,9 +43,9 @@ from musterd.helper_wire import (
     TrustParams,
     WithdrawParams,
 )
-from musterd.model import NodeFacts, Verb
+from musterd.model import Comparison, NodeFacts, Verb
 
-Result = NodeFacts | Done | ProbeResult
+Result = NodeFacts | Done | ProbeResult | Comparison
 
 _ODD = re.compile(r"[^A-Za-z0-9_.-]")  # in a key that somebody made up; it goes into the journal
 
@@ -68,6 +72,8 @@ VERBS: dict[Verb, Entry] = {
     Verb.ADMIT: Entry(AdmitParams, admit),
     Verb.EXPEL: Entry(ExpelParams, expel),
     Verb.WITHDRAW: Entry(WithdrawParams, withdraw),
+    Verb.COMPARE: Entry(CompareParams, compare),
+    Verb.APPLY: Entry(ApplyParams, apply),
 }
 
 

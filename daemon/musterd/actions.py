@@ -57,6 +57,7 @@ from musterd.model import (
     Step,
     Verb,
 )
+from musterd.planner import Planner
 from musterd.ports import (
     Clock,
     Cloud,
@@ -116,7 +117,9 @@ class Actions:
             secrets=reach.secrets,
         )
 
+        self.planner = Planner(reach.helper, self._cloud_of, reach.load)
         self._beside = {
+            "apply": self._apply,
             "fence": self._fences.fence,
             "fenced": self._fences.confirm,
             "preflight": self._preflight,
@@ -331,10 +334,28 @@ class Actions:
             if k.facts is not None:
                 k.facts = assembly.after(step.verb, k.facts)
                 if step.verb in {Verb.ADMIT, Verb.EXPEL}:
-                    k.facts = replace(k.facts, members=_after_change(k, step).members)
+                    members = _after_change(k, step).members
+                    k.facts = replace(k.facts, members=members, lingering=())
             k.facts_assumed = True
             k.progress = ""
             k.pushed = pushed if pushed is not None else k.pushed
+
+        return outcome
+
+    async def _apply(self, k: Knowledge, progress: Callable[[str], None]) -> Outcome:
+        """Carry a plan out, once: what fails is told to who asked, and not tried again."""
+        asked = k.applying
+        if asked is None:
+            return lambda _: None
+        try:
+            settings = await self.planner.apply(k, asked.plan, asked.restart, progress)
+        except MusterError as error:
+            failed = replace(asked, state="failed", detail=f"{error.sentence}; {error.cure}")
+            return lambda k: setattr(k, "applying", failed)
+
+        def outcome(k: Knowledge) -> None:
+            k.applying = replace(asked, state="done", detail=f"applied plan {asked.plan[:12]}")
+            k.settings, k.applied = settings, dict(settings.keys)
 
         return outcome
 

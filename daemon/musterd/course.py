@@ -146,7 +146,9 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
     if spec.address and k.cluster is not None and (k.formed or configured(k)):
         unknown = any(str(address.private_ip) not in k.holders for address in spec.address)
         yield Action("holders"), 5.0 if unknown else HOLDERS_EVERY
-    if plan(k, now).step is not None:
+    if k.applying is not None and k.applying.state == "running":
+        yield Action("apply"), 0.0
+    elif plan(k, now).step is not None:
         yield Action("step"), 0.0
 
 
@@ -225,7 +227,7 @@ def peers(k: Knowledge) -> dict[str, str]:
 def conductor(k: Knowledge) -> bool:
     """Tell whether this node acts: the leader of the founding, afterwards Pacemaker's DC."""
     if k.formed:
-        return k.cluster is not None and k.cluster.quorate and k.cluster.dc == own_name(k)
+        return day_two.conducts(k)
     return k.joining is None and decree_of(k) is not None and leads(k.election)
 
 

@@ -121,7 +121,7 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
     decree = k.election.durable.decided
     if not k.formed or decree is None or k.cluster is None or k.settings is None or k.node is None:
         return None
-    if not k.cluster.quorate or k.cluster.dc != k.node.name:
+    if not conducts(k):
         return None
     said = {peer: heard.hello for peer, heard in k.heard.items()}
     return Membership(
@@ -135,6 +135,7 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
         gone=k.candidates.gone,
         asked={*k.leaving, *(m for hello in said.values() for m in hello.leaving)},
         automatic=k.settings.spec.replace.mode is ReplaceMode.AUTO,
+        lingering=k.facts.lingering if k.facts is not None and not k.facts_stale else (),
     )
 
 
@@ -183,6 +184,30 @@ def leaver(k: Knowledge, name: str) -> Member:
         f"the cluster has no member {name}",
         why=f"its members are {', '.join(member.name for member in decree.members)}",
         cure="type `muster leave NODE` with one of these",
+    )
+
+
+def follow_spec(k: Knowledge) -> None:
+    """Know which spec the cluster follows: the conductor says so, who has applied it."""
+    if not k.formed or k.settings is None:
+        return
+    said = [heard.hello for heard in k.heard.values() if heard.hello.conductor]
+    if said and not conducts(k):
+        told = said[0].applied or said[0].spec_keys
+        if told != k.applied:
+            k.applied = dict(told)
+            k.spec_stale = told != k.settings.keys  # it may stand on disk already
+    elif not k.applied:
+        k.applied = dict(k.settings.keys)
+
+
+def conducts(k: Knowledge) -> bool:
+    """Tell whether this node acts for the formed cluster: it is Pacemaker's DC, with quorum."""
+    return (
+        k.node is not None
+        and k.cluster is not None
+        and k.cluster.quorate
+        and k.cluster.dc == k.node.name
     )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from muster.api import Event, Operation, Preflight, Status
+from muster.api import Event, Operation, Plan, Preflight, Status
 from musterd import agreement, course, day_two, deadlines, drill, outlook, proofs
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
@@ -37,13 +37,13 @@ from musterd.knowledge import Attempt, Trouble
 from musterd.memory import Memory
 from musterd.metrics import metrics_of
 from musterd.model import CorosyncConfig
-from musterd.operations import Operations
 from musterd.peer_wire import Hello, Probe, Probed, differ
 from musterd.ports import Clock, Cluster, Peers, Random, Store
+from musterd.requests import Requests
 from musterd.since import Since
 from musterd.status import config_of, hello_of, preflight_of, status_of
 
-HELPER = frozenset({"survey", "step", "fence"})  # actions that muster-helper performs
+HELPER = frozenset({"survey", "step", "fence", "apply"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
 SHORTEST = 0.02  # seconds the engine sleeps at least, unless something happens
 
@@ -78,11 +78,13 @@ class Engine:
         self._last_hello: Hello | None = None
         self._published = float("-inf")
         self._unpublished = False
-        self._operations = Operations()
         self.journal = Journal(world.clock)
         self._memory = Memory(world.store)
         self._since = Since(world.before)
         self._k = self._memory.recall(since=self._wall(), started=self._now())
+        self._requests = Requests(
+            self._k, world.clock, world.random, self.journal.stamp, self._inbox.put
+        )
         self._tell_broken()
 
     # --- the loop ---------------------------------------------------------------------------
@@ -271,14 +273,15 @@ class Engine:
         told = self._memory.follow(self._k, self._now())
         if told:
             self._say("members", told)
-            self._operations.left(() if self._k.left else day_two.names(self._k))
+            self._requests.operations.left(() if self._k.left else day_two.names(self._k))
         self._tell_broken()
 
     def _drill(self) -> None:
         """Take over what others have proven by real fences, and remember what is proven."""
         proofs.adopt(self._k)
+        day_two.follow_spec(self._k)
         drill.check(self._k, self._now())
-        self._memory.prove(self._k)
+        self._memory.note(self._k)
         self._tell_broken()
 
     def _progress(self, sentence: str) -> None:
@@ -327,10 +330,7 @@ class Engine:
         if entered:
             self._published = float("-inf")
         self._write_when_due()
-        self._operations.reached(stands.phase, stands.reason)
-        if self._k.drill is not None:
-            state, detail = drill.progress(self._k, self._k.drill, now)
-            self._operations.advance(self._k.drill.operation, state, detail)
+        self._requests.settle()
 
     def _write_when_due(self) -> None:
         """Write the status if something happened, at once on a new phase and else not too often."""
@@ -365,10 +365,7 @@ class Engine:
 
     async def join(self, asked_by: str) -> Operation:
         """Read the spec anew and (re)join; asks again cost nothing."""
-        state = "done" if self._k.formed and not self._k.left else "running"
-        operation = self._operations.running("join") or self._operation("join", asked_by, state)
-        await self._inbox.put(self._rejoin)
-        return operation
+        return await self._requests.join(asked_by, self._rejoin)
 
     def _rejoin(self) -> None:
         if self._k.left:
@@ -378,25 +375,19 @@ class Engine:
 
     async def leave(self, name: str, asked_by: str) -> Operation:
         """Ask the conductor, by our hellos, to take a member out."""
-        member = day_two.leaver(self._k, name)
-        running = self._operations.running("leave", member.name)
-        operation = running or self._operation("leave", asked_by, "running", member.name)
-        await self._inbox.put(partial(day_two.ask_to_leave, self._k, member.instance_id))
-        return operation
-
-    def _operation(self, verb: str, asked_by: str, state: str, detail: str = "") -> Operation:
-        named, at = self._world.random.hexadecimal(16), self.journal.stamp()
-        return self._operations.add(Operation(named, verb, state, asked_by, at, detail))
+        return await self._requests.leave(asked_by, name)
 
     async def fence_test(self, asked_by: str, node: str) -> Operation:
         """Begin real fences, or find them begun."""
-        running = self._operations.running("fence-test")
-        if running is not None:
-            return running
-        wanted = drill.begin(self._k, self._now(), node, self._wall())
-        operation = self._operation("fence-test", asked_by, "running")
-        await self._inbox.put(lambda: drill.start(self._k, replace(wanted, operation=operation.id)))
-        return operation
+        return await self._requests.fence_test(asked_by, node)
+
+    async def plan(self) -> Plan:
+        """Compare the running cluster with the spec on disk, now."""
+        return await self._actions.planner.plan(self._k)
+
+    async def apply(self, asked_by: str, plan: str, *, restart: bool) -> Operation:
+        """Have exactly this plan carried out."""
+        return await self._requests.apply(asked_by, plan, restart)
 
     async def preflight(self) -> Preflight:
         """Look at everything the cluster needs, now."""
@@ -406,7 +397,7 @@ class Engine:
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""
-        return self._operations.get(operation_id)
+        return self._requests.operations.get(operation_id)
 
     def metrics(self) -> str:
         """Return Prometheus text."""

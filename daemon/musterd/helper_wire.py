@@ -175,7 +175,8 @@ class AdmitParams:
 class ExpelParams:
     """`expel`: the conductor takes a member out of the running cluster.
 
-    `identity` still lists it. A member that EC2 does not call terminated must have asked to leave.
+    `identity` still lists it; one whom only the fencing device's map still knows is taken off that.
+    A member that EC2 does not call terminated must have asked to leave.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -195,6 +196,32 @@ class WithdrawParams:
     identity: Identity
 
 
+_SPEC_KEY = r"^[a-z][a-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_-]{0,99}){0,9}$"
+SpecKey = Annotated[str, Field(pattern=_SPEC_KEY)]
+
+
+@dataclass(frozen=True)
+class CompareParams:
+    """`compare`: what of the running cluster is not as the root-owned spec says. Only looks.
+
+    `changed` are the dotted keys of the spec that changed since it was applied last.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    configure: ConfigureParams
+    changed: Annotated[tuple[SpecKey, ...], Field(max_length=1000)]
+
+
+@dataclass(frozen=True)
+class ApplyParams:
+    """`apply`: run exactly the commands that a comparison has named, or none."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    compare: CompareParams
+    plan: Digest
+    restart: bool  # whether the whole cluster may be stopped for it
+
+
 Params = (
     SurveyParams
     | PrepareParams
@@ -208,6 +235,8 @@ Params = (
     | AdmitParams
     | ExpelParams
     | WithdrawParams
+    | CompareParams
+    | ApplyParams
 )
 
 

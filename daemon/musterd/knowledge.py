@@ -90,6 +90,17 @@ class Outlook:
     next: str
 
 
+@dataclass(frozen=True)
+class Applying:
+    """A plan that somebody asked to be applied, and how that stands."""
+
+    operation: str
+    plan: str  # its digest
+    restart: bool  # whether the whole cluster may be stopped for it
+    state: str = "running"  # running, done or failed
+    detail: str = ""
+
+
 @dataclass
 class Knowledge:
     """What the node knows. Absent values are None or empty, never guesses."""
@@ -101,6 +112,9 @@ class Knowledge:
     joining: Decree | None = None
     left: bool = False  # the members took this node out: it joins again only when told to
     leaving: tuple[str, ...] = ()  # members that an administrator on this node asked to leave
+    applying: Applying | None = None
+    # The spec that the cluster was last made to follow: dotted key -> short hash.
+    applied: dict[str, str] = field(default_factory=dict)
     laid_since: float | None = None  # while joining: when this cluster's files were first seen here
     node: Node | None = None
     tags: Tags | None = None

@@ -49,6 +49,7 @@ class Membership:
     gone: Set[str]  # instances that EC2 calls terminated
     asked: Set[str]  # members whose administrator asked that they leave
     automatic: bool  # whether a terminated member is removed unasked
+    lingering: tuple[str, ...] = ()  # instances that only the fencing map still knows
 
 
 def next_change(now: Membership) -> Plan:
@@ -66,7 +67,7 @@ def next_change(now: Membership) -> Plan:
             return _leave(now, member)
     ready = [one for one in now.newcomers if _refusal(now, one) == "" and _offers(one)]
     if not ready:
-        return Plan()
+        return _finish(now)
     newcomer = min(ready, key=lambda one: one.instance_id)
     unfinished = _unfinished(now)
     if unfinished:
@@ -188,6 +189,14 @@ def _unfinished(now: Membership) -> str:
         return f"{', '.join(absent)} to come online"
     unready = [m.name for m in now.decree.members if m.instance_id not in now.formed]
     return f"{', '.join(unready)} to finish joining" if unready else ""
+
+
+def _finish(now: Membership) -> Plan:
+    """Complete the departure, or undo the admission, of one who is in the fencing map alone."""
+    if not now.lingering:
+        return Plan()
+    why = f"only the fencing device still knows {now.lingering[0]}"
+    return Plan(Step(Verb.EXPEL, why, now.lingering[0]))
 
 
 def _replace(now: Membership, member: Member) -> Plan:

@@ -24,7 +24,8 @@ class Memory:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._written_by = ""
-        self._real: tuple[str, dict[str, float]] = ("", {})  # as it was last read or written
+        # As it was last read or written: real fences, and what of the spec is applied.
+        self._noted: tuple[str, dict[str, float], dict[str, str]] = ("", {}, {})
         self.broken: StoreError | None = None
 
     def recall(self, *, since: float, started: float) -> Knowledge:
@@ -35,12 +36,13 @@ class Memory:
         except StoreError as broken:
             self.broken = broken
         self._written_by = record.instance_id
-        self._real = (record.real_for, record.real)
+        self._noted = (record.real_for, record.real, record.applied)
         return Knowledge(
             election=machine.start("", record.durable),
             proofs=dict(record.proofs),
             real=dict(record.real),
             real_for=record.real_for,
+            applied=dict(record.applied),
             formed=record.formed,
             joining=record.joining,
             left=record.left,
@@ -59,7 +61,7 @@ class Memory:
         self.broken = captured(self._written_by, k.own_id)
         if self.broken is None:
             return False
-        k.formed, k.left, k.joining = False, False, None
+        k.formed, k.left, k.joining, k.applied = False, False, None, {}
         k.proofs, k.real = {}, {}
         k.election = machine.start("", Durable())
         return True
@@ -104,9 +106,9 @@ class Memory:
             k.proofs = {m: proof for m, proof in k.proofs.items() if m in roster}
         return stands.told
 
-    def prove(self, k: Knowledge) -> None:
-        """Make durable which real fences were proven, where that is not remembered yet."""
-        if self._real != (k.real_for, k.real):
+    def note(self, k: Knowledge) -> None:
+        """Make durable what was proven by real fences and what of the spec is applied."""
+        if self._noted != (k.real_for, k.real, k.applied):
             self._save(k, _record(k))
 
     def leave_behind(self, k: Knowledge) -> None:
@@ -122,7 +124,7 @@ class Memory:
         except StoreError as broken:
             self.broken = broken
             return False
-        self._real = (record.real_for, record.real)
+        self._noted = (record.real_for, record.real, record.applied)
         return True
 
 
@@ -133,6 +135,7 @@ def _record(k: Knowledge) -> Record:
         proofs=dict(k.proofs),
         real=dict(k.real),
         real_for=k.real_for,
+        applied=dict(k.applied),
         joining=k.joining,
         left=k.left,
     )

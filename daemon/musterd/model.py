@@ -193,6 +193,8 @@ class NodeFacts:
     offered: bool = False  # pcsd lets the cluster's conductor in, for this node to join
     # who belongs to the running cluster, by its own files: corosync.conf and the fencing map
     members: tuple[Member, ...] = ()
+    # instances that only the fencing map knows: their admission or departure was cut off
+    lingering: tuple[str, ...] = ()
 
 
 class ResourceState(StrEnum):
@@ -227,6 +229,53 @@ class ClusterState:
     failures: tuple[str, ...]  # failed actions, as sentences
 
 
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a configuration has a value.
+
+    Attributes:
+        kind: property, default, stonith, resource, constraint or corosync.
+        owner: the id of the device, resource or constraint, "" for the others.
+        part: agent, group, option, meta or `op NAME` of a resource; the section of corosync.conf.
+        name: of the value there.
+    """
+
+    kind: str
+    owner: str = ""
+    part: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the cluster is not as the spec says; `place` is None for what nothing is done about."""
+
+    what: str
+    live: str  # "" where the cluster has nothing there
+    wanted: str  # "" where the spec asks for nothing there
+    drift: bool  # somebody made it by hand: the spec has not changed there since it was applied
+    cure: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class PlannedCommand:
+    """One pcs command of a plan, without `pcs` itself."""
+
+    argv: tuple[str, ...]
+    why: str
+    restart: bool = False  # the whole cluster stops for it
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs, and what would be done about it; `digest` names exactly these commands."""
+
+    digest: str
+    commands: tuple[PlannedCommand, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+
 class Verb(StrEnum):
     """The vocabulary of muster-helper; nothing else runs as root for muster."""
 
@@ -243,10 +292,12 @@ class Verb(StrEnum):
     ADMIT = "admit"
     EXPEL = "expel"
     WITHDRAW = "withdraw"
+    COMPARE = "compare"
+    APPLY = "apply"
 
 
-DAY_TWO = frozenset({Verb.OFFER, Verb.ADMIT, Verb.EXPEL, Verb.WITHDRAW})
-"""What no founding needs: verbs that change the members of a formed cluster."""
+DAY_TWO = frozenset({Verb.OFFER, Verb.ADMIT, Verb.EXPEL, Verb.WITHDRAW, Verb.COMPARE, Verb.APPLY})
+"""What no founding needs: verbs that change a formed cluster, or look what there is to change."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,9 @@ class Hello:
     members: tuple[WireMember, ...] = ()
     conductor: bool = False  # whether this node acts for the cluster
     leaving: tuple[InstanceId, ...] = ()  # members that an administrator here asked to leave
+    # The conductor's word on which spec the cluster follows (as spec_keys), where that is another
+    # than the one it has read.
+    applied: dict[str, str] = field(default_factory=dict)
 
 
 _HELLO_FIELDS = tuple(part.name for part in fields(Hello))

@@ -8,6 +8,7 @@ from musterd.election.types import Durable, Message
 from musterd.helper_wire import Done, Params, ProbeResult
 from musterd.model import (
     ClusterState,
+    Comparison,
     Contact,
     Decree,
     GroupRule,
@@ -194,6 +195,9 @@ class Helper(Protocol):
     async def probe(self, params: Params) -> ProbeResult:
         """Ask the fencing agent for each member's status."""
 
+    async def compare(self, params: Params) -> Comparison:
+        """Compare the running cluster with the spec."""
+
 
 class Cluster(Protocol):
     """The running cluster, as the watch unit's file tells it."""
@@ -221,6 +225,7 @@ class Record:
     proofs: dict[str, tuple[str, float]] = field(default_factory=dict)  # id -> how, wall time
     real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced, wall time
     real_for: str = ""  # the fingerprint of the fencing that was proven
+    applied: dict[str, str] = field(default_factory=dict)  # as Knowledge.applied
     joining: Decree | None = None
     left: bool = False
     instance_id: str = ""  # of the writer: an image may carry the file to another instance

@@ -61,6 +61,7 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         members=_as_told(decree) if k.formed and decree is not None else (),
         conductor=course.conductor(k),
         leaving=k.leaving,
+        applied={} if k.applied == k.settings.keys else k.applied,
     )
 
 

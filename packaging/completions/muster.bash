@@ -5,7 +5,7 @@ _muster() {
     local verb=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        words='status wait join leave doctor fence-test events timeline metrics config image seal token --help --version'
+        words='status wait join plan apply leave doctor fence-test events timeline metrics config image seal token --help --version'
     else
         case $verb:$before in
             wait:--for) words='formed healthy' ;;
@@ -48,6 +48,8 @@ _muster() {
             status) words='--all --json --watch --help' ;;
             wait) words='--for --timeout --progress --quiet --help' ;;
             join) words='--cluster --size --address --elastic-ip --wait --timeout --help' ;;
+            plan) words='--json --help' ;;
+            apply) words='--allow-restart --help' ;;
             leave) words='--help' ;;
             doctor) words='--json --all --help' ;;
             fence-test) words='--all --timeout --help' ;;

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from openapi_spec_validator import validate
 
-from muster.api import CheckStatus, Event, Operation, Preflight, Status
+from muster.api import CheckStatus, Event, Operation, Plan, PlanCommand, Preflight, Status
 from muster.errors import RefusedError
 from muster.transport import Transport
 from musterd.api import control
@@ -73,6 +73,15 @@ class Door:
             raise self.refusal
         self.leaves.append((name, asked_by))
         return Operation("0012", "leave", "running", asked_by, "2026-01-01T00:00:00Z", name)
+
+    async def plan(self) -> Plan:
+        if self.refusal is not None:
+            raise self.refusal
+        return Plan("ab" * 32, (PlanCommand("pcs property set a=1", "so"),))
+
+    async def apply(self, asked_by: str, plan: str, *, restart: bool) -> Operation:
+        detail = f"{plan[:4]} {restart}"
+        return Operation("0033", "apply", "running", asked_by, "2026-01-01T00:00:00Z", detail)
 
     async def preflight(self) -> Preflight:
         return Preflight((CheckStatus("ports", "error", "closed", "open it"),), 1.5)
@@ -383,3 +392,20 @@ async def test_a_fence_test_is_accepted_of_one_node_or_of_all(
     assert json.loads(text)["detail"] == node
     refused = await sockets.problem(sockets.admin, "POST", target, b'{"force": true}')
     assert refused["status"] == 400
+
+
+async def test_the_plan_is_read_by_everybody_and_applied_by_its_name(sockets: Sockets) -> None:
+    status, _, text = await sockets.ask(sockets.status, "GET", "/v1/plan")
+    plan = json.loads(text)
+    assert (status, plan["plan"], len(plan["commands"])) == (200, "ab" * 32, 1)
+    target = f"/v1/apply?plan={plan['plan']}&restart=1"
+    status, headers, text = await sockets.ask(sockets.admin, "POST", target)
+    assert (status, headers["Location"]) == (202, "/v1/operations/0033")
+    assert json.loads(text)["detail"] == "abab True"
+    assert (await sockets.ask(sockets.status, "POST", target))[0] == 404
+
+
+@pytest.mark.parametrize("query", ["", "?plan=abc", f"?plan={'ab' * 32}&restart=yes"])
+async def test_a_plan_without_its_whole_name_is_not_applied(sockets: Sockets, query: str) -> None:
+    problem = await sockets.problem(sockets.admin, "POST", f"/v1/apply{query}")
+    assert (problem["status"], problem["kind"]) == (400, "request")

@@ -92,8 +92,7 @@ def test_the_whole_cluster_is_stopped_and_started(grown: Grown) -> None:
     for node in grown.nodes:
         grown.lab.stop(node.instance_id)
     for node in grown.nodes:
-        grown.lab.start_node(node.instance_id, wait=False)
-    grown.lab.wait_boot(*ids(grown.nodes))
+        grown.lab.start_node(node.instance_id)
     wait_for(grown.lab, "healthy", ids(grown.nodes))
     assert_one_cluster(grown)
 

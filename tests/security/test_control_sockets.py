@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import structlog
 
-from muster.api import Event, Operation, Preflight, Status
+from muster.api import Event, Operation, Plan, Preflight, Status
 from musterd.api import control, serve
 from musterd.api.access import Caller
 from musterd.api.control import ROUTES, control_applications
@@ -48,6 +48,12 @@ class Door:
         if self.fails is not None:
             raise self.fails
         return Operation("ab", "join", "running", asked_by, "2026-01-01T00:00:00Z")
+
+    async def plan(self) -> Plan:
+        return Plan("0" * 64)
+
+    async def apply(self, asked_by: str, plan: str, *, restart: bool) -> Operation:
+        return replace(await self.join(asked_by), verb="apply", detail=f"{plan} {restart}")
 
     async def preflight(self) -> Preflight:
         return Preflight()

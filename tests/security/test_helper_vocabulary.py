@@ -66,6 +66,12 @@ GOOD: dict[Verb, dict[str, Any]] = {
         "region": "eu-west-1",
     },
     Verb.WITHDRAW: {"identity": IDENTITY},
+    Verb.COMPARE: {"configure": CONFIGURE, "changed": ["fencing.agent"]},
+    Verb.APPLY: {
+        "compare": {"configure": CONFIGURE, "changed": ["fencing.agent"]},
+        "plan": "0" * 64,
+        "restart": False,
+    },
 }
 HOSTILE_TEXT = (
     *("", " ", "--force", "-h", "../../etc/shadow", "/etc/shadow", "a b", "a\nb", "web\n", "a\0b"),
@@ -91,6 +97,8 @@ MAY: dict[str, tuple[Any, ...]] = {
     "size": (None,),
     "allocations": ({},),
     "asked": (True, 1),
+    "restart": (True, 1),
+    "changed": ([], ["x"]),
 }
 
 
@@ -296,6 +304,11 @@ WIRE = {
     "allocations": "elastic address -> allocation id, by EC2's word",
     "allocated": "floating address -> the elastic one that was made for it, by EC2's word",
     "disks": "name of a shared disk of the root-owned spec -> volume id, by EC2's word",
+    "configure": "as for `configure`",
+    "compare": "as for `compare`",
+    "changed": "keys of the spec: which differences are its own doing",
+    "plan": "must be the digest of the helper's own plan",
+    "restart": "whether a plan that stops the whole cluster may run",
 }
 
 

@@ -78,6 +78,16 @@ def test_a_whole_cluster_is_left_alone() -> None:
     assert next_change(QUIET) == Plan()
 
 
+def test_one_whom_only_the_fencing_map_knows_is_finished_unless_it_still_asks_to_join() -> None:
+    cut_off = replace(QUIET, lingering=(D.instance_id,))
+    step = next_change(cut_off).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.EXPEL, D.instance_id)
+    step = next_change(replace(cut_off, newcomers=(NEWCOMER,))).step
+    assert step is not None
+    assert step.verb is Verb.ADMIT
+
+
 # --- joining ----------------------------------------------------------------------------------
 
 

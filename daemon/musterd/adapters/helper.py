@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from musterd.errors import HelperError
 from musterd.helper_wire import LINE_LIMIT, Done, Params, ProbeResult
-from musterd.model import NodeFacts, Verb
+from musterd.model import Comparison, NodeFacts, Verb
 
 SOCKET = Path("/run/muster/helper.sock")
 # Seconds a verb may take before it is given up; its unit ends it at 300 s.
@@ -29,6 +29,8 @@ TIMEOUTS: Mapping[Verb, float] = {
     Verb.ADMIT: 600.0,  # pcs talks to every member, and some may be slow to answer
     Verb.EXPEL: 900.0,  # resources may take minutes to leave a member
     Verb.WITHDRAW: 60.0,
+    Verb.COMPARE: 240.0,  # as build
+    Verb.APPLY: 900.0,  # a restart of the whole cluster is among it
 }
 # systemd resets a connection too many, and counts one until its process is gone.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before asking again after a reset
@@ -39,6 +41,7 @@ Result = TypeVar("Result")
 _FACTS = TypeAdapter(NodeFacts)
 _DONE = TypeAdapter(Done)
 _PROBE = TypeAdapter(ProbeResult)
+_COMPARISON = TypeAdapter(Comparison)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class SocketHelper:
     async def probe(self, params: Params) -> ProbeResult:
         """Ask the fencing agent for each member's status. Raises HelperError."""
         return await self._ask(Verb.PROBE_FENCING, params, _PROBE, _nobody_listens)
+
+    async def compare(self, params: Params) -> Comparison:
+        """Compare the cluster with the spec. Raises HelperError."""
+        return await self._ask(Verb.COMPARE, params, _COMPARISON, _nobody_listens)
 
     async def _ask(
         self,

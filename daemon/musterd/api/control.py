@@ -6,6 +6,7 @@ what changes something does not even exist on the socket that many may read.
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import structlog
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from muster.api import Config, Event, Operation, Preflight, Status
+from muster.api import Config, Event, Operation, Plan, Preflight, Status
 from musterd.api.access import Access, caller_of
 from musterd.api.door import ControlDoor
 from musterd.api.openapi import LINES, Query, document
@@ -28,6 +29,8 @@ _STATUS = TypeAdapter(Status)
 _EVENT = TypeAdapter(Event)
 _OPERATION = TypeAdapter(Operation)
 _PREFLIGHT = TypeAdapter(Preflight)
+_PLAN = TypeAdapter(Plan)
+_PLAN_NAME = re.compile(r"[0-9a-f]{64}")
 
 log = structlog.get_logger("musterd.control")
 
@@ -171,9 +174,25 @@ def _accepted(operation: Operation) -> web.StreamResponse:
 
 async def _leave(door: ControlDoor, request: web.Request) -> web.StreamResponse:
     name = request.query.get("node", "")
-    operation = await door.leave(name, f"uid {caller_of(request).uid}")
-    headers = {"Location": f"/v1/operations/{operation.id}"}
-    return _json(_OPERATION.dump_json(operation), status=202, headers=headers)
+    return _accepted(await door.leave(name, f"uid {caller_of(request).uid}"))
+
+
+async def _plan(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
+    return _json(_PLAN.dump_json(await door.plan()))
+
+
+async def _apply(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    plan, restart = request.query.get("plan", ""), request.query.get("restart", "0")
+    if not _PLAN_NAME.fullmatch(plan) or restart not in {"0", "1"}:
+        return problem(
+            400,
+            "the query is not understood",
+            detail="plan is the name that GET /v1/plan gives, restart is 0 or 1",
+            kind="request",
+            remedy="POST /v1/apply?plan=NAME&restart=0",
+        )
+    by = f"uid {caller_of(request).uid}"
+    return _accepted(await door.apply(by, plan, restart=restart == "1"))
 
 
 async def _operation(door: ControlDoor, request: web.Request) -> web.StreamResponse:
@@ -192,6 +211,19 @@ ROUTES: tuple[Route, ...] = (
         _metrics,
         "Counters and gauges for Prometheus",
         "text/plain; version=0.0.4",
+    ),
+    Route(
+        "POST",
+        "/v1/apply",
+        Access.ADMIN,
+        _apply,
+        "Carry out exactly the plan that is named",
+        Operation,
+        202,
+        query=(
+            Query("plan", "string", "the plan's name, as GET /v1/plan gives it"),
+            Query("restart", "integer", "1: the whole cluster may be stopped for it", (0, 1)),
+        ),
     ),
     Route(
         "GET",
@@ -259,6 +291,14 @@ ROUTES: tuple[Route, ...] = (
         _operation,
         "How far a change is that was asked for",
         Operation,
+    ),
+    Route(
+        "GET",
+        "/v1/plan",
+        Access.READ,
+        _plan,
+        "What of the cluster is not as the spec says, and what would be done about it",
+        Plan,
     ),
     Route(
         "GET",

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from muster.api import Event, Operation, Preflight, Status
+from muster.api import Event, Operation, Plan, Preflight, Status
 from musterd.election.types import Message
 from musterd.peer_wire import Hello, Probe, Probed
 
@@ -59,6 +59,25 @@ class ControlDoor(Protocol):
         Args:
             asked_by: who asked, for the record: "uid 0".
             node: a member's name or instance id, "" for every one.
+
+        Raises:
+            MusterError: it cannot be begun; the error says why and what to do.
+        """
+
+    async def plan(self) -> Plan:
+        """Compare the running cluster with the spec on disk, now; touches nothing.
+
+        Raises:
+            MusterError: there is no running cluster, or the spec cannot be used.
+        """
+
+    async def apply(self, asked_by: str, plan: str, *, restart: bool) -> Operation:
+        """Begin to carry out exactly this plan.
+
+        Args:
+            asked_by: who asked, for the record: "uid 0".
+            plan: the plan's name, as `plan()` gave it.
+            restart: whether the whole cluster may be stopped for it.
 
         Raises:
             MusterError: it cannot be begun; the error says why and what to do.

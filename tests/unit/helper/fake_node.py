@@ -248,7 +248,15 @@ class FakeNode:
         text = file.read_text()
         if words[1] == "create":
             text = text.replace("<resources />", "<resources></resources>")
-            primitive = f'<primitive id="{words[2]}" type="{words[3]}"/>'
+            kind = 'class="stonith" ' if words[0] == "stonith" else ""
+            given = words[4 : words.index("op")] if "op" in words else words[4:]
+            options = "".join(
+                '<nvpair name="{}" value="{}"/>'.format(*word.split("=", 1)) for word in given
+            )
+            primitive = (
+                f'<primitive id="{words[2]}" {kind}type="{words[3]}">'
+                f"<instance_attributes>{options}</instance_attributes></primitive>"
+            )
             text = text.replace("</resources>", f"{primitive}</resources>")
         elif words[:2] == ["property", "set"]:
             pairs = (word.split("=", 1) for word in words[2:])

@@ -213,6 +213,50 @@ def test_taking_out_again_changes_nothing(conductor: FakeMember) -> None:
     assert (conductor.snapshot(), conductor.live) == before
 
 
+class KilledError(Exception):
+    """The helper died."""
+
+
+def killed_at(node: FakeMember, point: str, verb: Verb, params: object) -> None:
+    def reach(reached: str) -> None:
+        if reached == point:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        Request(verb, params).perform(replace(host_of(node), reach=reach))
+
+
+def test_a_departure_that_was_cut_off_is_seen_and_completed(conductor: FakeMember) -> None:
+    conductor.live = conductor.live.replace(f'"{MAP}"', f'"{MAP};{THIRD.name}:{THIRD.instance_id}"')
+    conductor._update_device({"pcmk_delay_max": ""})
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    conductor.nodes[THIRD.name] = {"online": "false", "unclean": "true"}
+    leaving = ExpelParams(
+        THREE, THIRD.instance_id, asked=False, tags=Tags(), spec_digest=digest(conductor),
+        region="eu-west-1",
+    )  # fmt: skip
+    killed_at(conductor, "expel:middle-removed", Verb.EXPEL, leaving)
+    # The members know by now whom corosync.conf lists, and nobody asks for this departure again.
+    assert survey(conductor.host(), SurveyParams(IDENTITY)).lingering == (THIRD.instance_id,)
+    assert "pcmk_delay_max" not in conductor.device
+    perform(conductor, Verb.EXPEL, replace(leaving, identity=IDENTITY))
+    assert conductor.device["pcmk_host_map"] == MAP
+    assert conductor.device["pcmk_delay_max"] == "5"
+    assert survey(conductor.host(), SurveyParams(IDENTITY)).lingering == ()
+
+
+def test_an_admission_that_nobody_takes_up_again_is_undone(conductor: FakeMember) -> None:
+    killed_at(conductor, "admit:middle-mapped", Verb.ADMIT, admission(conductor))
+    found = survey(conductor.host(), SurveyParams(IDENTITY))
+    assert found.lingering == (THIRD.instance_id,)
+    assert found.map_faults == ()
+    undone = replace(departure(conductor, asked=False), leaving=THIRD.instance_id)
+    perform(conductor, Verb.EXPEL, undone)
+    assert conductor.device["pcmk_host_map"] == MAP
+    assert conductor.device["pcmk_delay_max"] == "5"
+    assert perform(conductor, Verb.EXPEL, undone) == []
+
+
 # --- offer, trust, withdraw -------------------------------------------------------------------
 
 

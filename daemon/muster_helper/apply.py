@@ -1,0 +1,52 @@
+"""`apply`: run exactly the commands of a plan that somebody has seen, or none of them."""
+
+from muster_helper.children import must
+from muster_helper.compare import compare
+from muster_helper.host import Host
+from muster_helper.refusals import refuse
+from musterd.errors import HelperError
+from musterd.helper_wire import ApplyParams, Done
+
+_TIMEOUT = 300.0  # seconds each; a second at rest, a stop of the whole cluster takes longer
+
+
+def apply(host: Host, params: ApplyParams) -> Done:
+    """Compare anew; only the very same plan is carried out, and it must have done its work."""
+    found = compare(host, params.compare)
+    if found.digest != params.plan:
+        refuse(
+            "the world moved on: this is not the plan any more",
+            f"the plan of now is {found.digest[:12]}, and {params.plan[:12]} was to be applied",
+            "type `muster plan`, and apply what it shows",
+        )
+    if any(command.restart for command in found.commands) and not params.restart:
+        refuse(
+            "the plan needs a restart of the whole cluster",
+            "; ".join(command.why for command in found.commands if command.restart),
+            "type `muster apply --allow-restart` when every resource may be down for a minute",
+        )
+    changed = []
+    for command in found.commands:
+        words = " ".join(command.argv)
+        host.say(f"pcs {words}")
+        must(
+            host.run(["pcs", *command.argv], timeout=_TIMEOUT),
+            f"`pcs {' '.join(command.argv[:4])}` failed",
+            "type `muster plan` to see what is left of the plan",
+        )
+        host.reach("apply:middle")
+        changed.append(f"pcs {words}")
+    if changed:
+        _unless_done(host, params)
+    return Done(tuple(changed))
+
+
+def _unless_done(host: Host, params: ApplyParams) -> None:
+    left = compare(host, params.compare).commands
+    if left:
+        raise HelperError(
+            "the cluster did not take the whole plan",
+            refused=False,
+            why="; ".join(command.why for command in left),
+            cure="type `muster plan` to see what is left of it",
+        )
