@@ -87,13 +87,15 @@ def unmade(k: Knowledge) -> str:
 
 
 def unseen(k: Knowledge, decree: Decree) -> str:
-    """Return which member does not show a shared disk yet, "" when every one shows all.
+    """Return which online member does not show a shared disk yet, "" when every one shows all.
 
-    The configuration is pushed only then: a resource that needs a disk would fail to start.
+    The configuration is pushed only then: a resource that needs a disk would fail to start. A
+    member that is not online in Pacemaker is waited for as long as any founder, and then no more.
     """
     if k.settings is None or not k.settings.spec.shared_disk:
         return ""
     spec = k.settings.spec
+    online = k.cluster.online if k.cluster is not None else ()
     for disk in spec.shared_disk:
         volume = k.volumes.get(storage.key(disk))
         wanted = volume.volume_id if volume is not None else ""
@@ -101,7 +103,7 @@ def unseen(k: Knowledge, decree: Decree) -> str:
             heard = k.heard.get(member.instance_id)
             own = member.instance_id == k.own_id
             shown = k.shown if own else heard.hello.disks if heard is not None else ()
-            if wanted in shown or member.instance_id in k.candidates.gone:
+            if wanted in shown or member.name not in online:
                 continue
             told = f"{member.name} to show disk {storage.key(disk)}"
             if volume is not None and member.instance_id in volume.attachments:

@@ -155,6 +155,24 @@ def test_a_conductor_killed_as_it_makes_a_volume_leaves_one_for_the_next(seed: i
     told(seed, story, **WANTED)
 
 
+def test_a_founder_that_is_down_keeps_nobody_from_their_disks() -> None:
+    async def story(region: SimRegion) -> None:
+        await region.await_moment("decided")
+        down = next(
+            node for node in region.nodes if not (node.status and node.status.self.conductor)
+        )
+        down.crash()
+        others = [node for node in region.nodes if node is not down]
+
+        def both() -> bool:
+            return [node.status.phase for node in others if node.status] == ["formed"] * 2
+
+        assert await region.until(both, LONG)
+        assert attached(region) == {node.instance_id for node in others}
+
+    told(1, story, **WANTED)
+
+
 def test_a_volume_that_is_unsafe_founds_nothing_until_it_is_cured() -> None:
     async def story(region: SimRegion) -> None:
         region.estate.put(replace(SOUND, multi_attach=False))
