@@ -153,7 +153,8 @@ def _commands(
     why = "; ".join(f"{each.what} {_told(each)}" for each in differences)
     if places[0].part == _AGENT:
         for command in creating:
-            if command.argv[1:3] == ("create", name):
+            made = f"{command.argv[2]}-clone" if command.argv[1] == "clone" else command.argv[2]
+            if command.argv[1] in {"create", "clone"} and made == name:
                 yield PlannedCommand(command.argv, command.why)
         return
     if kind == "corosync":

@@ -187,3 +187,19 @@ def test_a_plan_is_idempotent_and_holds_nothing_forbidden(
     assert second.commands == ()
     assert {d.what for d in second.differences} <= {d.what for d in first.differences}
     assert not compared(live).commands
+
+
+def test_a_resource_that_is_to_run_everywhere_is_cloned_once_it_is_there() -> None:
+    clone = PcsCommand(("resource", "clone", "web", "interleave=true"), "the spec")
+    wanted = {
+        **WANTED,
+        Place("resource", WEB, "group"): "web-clone",
+        Place("resource", "web-clone", "agent"): "clone",
+        Place("resource", "web-clone", "meta", "interleave"): "true",
+    }
+    live = without(WEB)
+    found = changes.plan(wanted, live, (*CREATING, clone), ("resource",), {VIP})
+    assert [command.argv[:3] for command in found.commands] == [
+        ("resource", "create", "web"),
+        ("resource", "clone", "web"),
+    ]
