@@ -123,7 +123,7 @@ def table(rounds: Mapping[str, Sequence[Crowded]]) -> str:
     several = len(next(iter(rounds.values())))
     loads = [each.load for side in rounds.values() for each in side]
     lines = [
-        f"{several} foundings of three nodes on each side, in turn, fresh nodes each time; load"
+        f"Foundings of three nodes, {several} on each side, in turn, fresh nodes each time; load"
         f" average before each {tables.spread(loads)} on two processors.",
         "",
         "| | founding, seconds | of the first | musterd at its most, MiB | calls | errors |"
