@@ -20,13 +20,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.security.conftest import hello_of
 
 from musterd import certificates, trust
 from musterd.adapters.tls import Tls, _present
 from musterd.certificates import Leaf
 from musterd.errors import PeerError
-from musterd.model import Phase
-from musterd.peer_wire import Hello
 
 if TYPE_CHECKING:
     from tests.security.conftest import MakeCaller, OpenPort, Port
@@ -36,24 +35,7 @@ CALLER = "i-00000000000000002"
 THIRD = "i-00000000000000003"
 TOKEN = trust.make_token(bytes(range(32)))
 OTHER = trust.make_token(bytes(32))
-HELLO = Hello(
-    instance_id=CALLER,
-    name="ip-10-0-0-12",
-    address="127.0.0.1",
-    zone="eu-west-1a",
-    phase=Phase.ELECTING,
-    reason="",
-    roster=(SERVER, CALLER),
-    roster_age=1.5,
-    spec_digest="d",
-    spec_keys={},
-    uuid="",
-    facts=None,
-    online=(),
-    proofs={},
-    holds=(),
-    reaches=(),
-)
+HELLO = hello_of(CALLER)
 BOTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 
 

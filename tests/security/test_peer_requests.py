@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from tests.security.conftest import hello_of
 
 from musterd import peer_wire, trust
 from musterd.adapters.tls import Tls
 from musterd.election.types import Lead, Propose, VoteRequest
 from musterd.errors import PeerError
-from musterd.model import Contact, Decree, Member, Phase
+from musterd.model import Contact, Decree, Member
 from musterd.peer_wire import BODY_LIMIT, Envelope, Hello, Probe, Probed
 
 if TYPE_CHECKING:
@@ -23,24 +24,7 @@ SERVER = "i-00000000000000001"
 CALLER = "i-00000000000000002"
 THIRD = "i-00000000000000003"
 TOKEN = trust.make_token(bytes(range(32)))
-HELLO = Hello(
-    instance_id=CALLER,
-    name="ip-10-0-0-12",
-    address="127.0.0.1",
-    zone="eu-west-1a",
-    phase=Phase.ELECTING,
-    reason="",
-    roster=(SERVER, CALLER),
-    roster_age=1.5,
-    spec_digest="d",
-    spec_keys={},
-    uuid="",
-    facts=None,
-    online=(),
-    proofs={},
-    holds=(),
-    reaches=(),
-)
+HELLO = hello_of(CALLER)
 FOUNDERS = (Member(SERVER, "a", "10.0.0.1"), Member(CALLER, "b", "10.0.0.2"))
 ENVELOPE = Envelope(
     v=1,
