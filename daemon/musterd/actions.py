@@ -336,7 +336,7 @@ class Actions:
                 if step.verb in {Verb.ADMIT, Verb.EXPEL}:
                     members = _after_change(k, step).members
                     k.facts = replace(k.facts, members=members, lingering=())
-            k.facts_assumed = True
+            k.facts_assumed, k.odd_since = True, None
             k.progress = ""
             k.pushed = pushed if pushed is not None else k.pushed
 

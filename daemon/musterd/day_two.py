@@ -135,7 +135,22 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
         gone=k.candidates.gone,
         asked={*k.leaving, *(m for hello in said.values() for m in hello.leaving)},
         automatic=k.settings.spec.replace.mode is ReplaceMode.AUTO,
+        outdated=outdated(k)
+        if k.odd_since is not None and now - k.odd_since >= membership.OUTDATED_PATIENCE
+        else (),
         lingering=k.facts.lingering if k.facts is not None and not k.facts_stale else (),
+    )
+
+
+def outdated(k: Knowledge) -> tuple[str, ...]:
+    """Return the formed members that list other members than this node: they missed a change."""
+    roster = k.decree.roster if k.formed and k.decree is not None else ()
+    return tuple(
+        peer
+        for peer, heard in sorted(k.heard.items())
+        if peer in roster and peer not in k.candidates.gone
+        if heard.hello.phase is Phase.FORMED
+        if {member.instance_id for member in heard.hello.members} != set(roster)
     )
 
 

@@ -35,6 +35,8 @@ def _lapses(k: Knowledge) -> Iterator[float]:
         yield fenced.at + drill.PATIENCE + AFTER
     if k.formed:
         yield k.started + SEEN_WITHIN + AFTER
+        if k.odd_since is not None:
+            yield k.odd_since + membership.OUTDATED_PATIENCE + AFTER
         for newcomer in day_two.callers(k):
             yield k.heard[newcomer].at + HEARD_FOR + AFTER
         return

@@ -22,6 +22,7 @@ from musterd.model import (
 )
 
 LARGEST = 16  # members; beyond it Corosync is not supported
+OUTDATED_PATIENCE = 45.0  # seconds in which members by themselves come to list the same ones
 UNLISTED_PATIENCE = 60.0  # seconds an admitted node waits for the cluster to name it
 
 
@@ -50,6 +51,7 @@ class Membership:
     asked: Set[str]  # members whose administrator asked that they leave
     automatic: bool  # whether a terminated member is removed unasked
     lingering: tuple[str, ...] = ()  # instances that only the fencing map still knows
+    outdated: tuple[str, ...] = ()  # members that have listed other members for too long
 
 
 def next_change(now: Membership) -> Plan:
@@ -192,7 +194,10 @@ def _unfinished(now: Membership) -> str:
 
 
 def _finish(now: Membership) -> Plan:
-    """Complete the departure, or undo the admission, of one who is in the fencing map alone."""
+    """Complete what was cut off: for a member that was away, for one in the fencing map alone."""
+    if now.outdated:
+        why = "a member that was away still lists other members"
+        return Plan(Step(Verb.ADMIT, why, now.outdated[0]))
     if not now.lingering:
         return Plan()
     why = f"only the fencing device still knows {now.lingering[0]}"

@@ -90,6 +90,7 @@ class Memory:
         """
         laid = k.joining is not None and k.facts is not None and k.facts.laid
         k.laid_since = (k.laid_since or now) if laid else None
+        k.odd_since = (k.odd_since or now) if day_two.outdated(k) else None
         stands = day_two.follow(k)
         if not stands.told:
             return ""

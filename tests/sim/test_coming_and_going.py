@@ -6,16 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from muster_sim.kills import CONDUCTOR, FOLLOWER, Cell, Executioner
+from muster_sim.members import whole
 from muster_sim.stage import play
-from muster_sim.watchers import Watch
-from muster_sim.world import SimNode, SimRegion
+from muster_sim.world import SimRegion
 from musterd.errors import CloudError, CloudErrorKind
 from musterd.model import InstanceState, Verb
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 SIZE = 3
-PATIENCE = 900.0  # virtual seconds: EC2 is read every 300 while nobody is missing
 NEWCOMER = SIZE + 1  # the number of the instance that is launched later
 MOMENTS = ("before", "middle", "after")
 VICTIMS = ("helper", "daemon", "node")
@@ -29,37 +28,11 @@ def _joins() -> Iterator[Cell]:
                 yield Cell(verb, moment, FOLLOWER, victim)
 
 
-async def _whole(region: SimRegion, seconds: float = PATIENCE) -> None:
-    """Wait until every living member lists the same living instances; promises hold meanwhile."""
-    watch = Watch(region)
-
-    def whole() -> bool:
-        watch.look()
-        here = [node for node in region.nodes if not node.terminated]
-        ids = {node.instance_id for node in here}
-        return all(_lists(node, ids) for node in here)
-
-    assert await region.until(whole, seconds), [
-        (n.short, n.status and (n.status.phase, n.status.reason)) for n in region.nodes
-    ]
-
-
-def _lists(node: SimNode, ids: set[str]) -> bool:
-    decided = node.record.durable.decided if node.record is not None else None
-    return (
-        node.engine is not None
-        and node.engine.status().phase == "formed"
-        and decided is not None
-        and set(decided.roster) == ids == set(node.host.disk.members)
-        and set(node.host.disk.trusted) >= ids
-    )
-
-
 async def _founded(size: int = SIZE) -> SimRegion:
     region = SimRegion(11, size)
     for node in region.nodes:
         node.boot()
-    await _whole(region)
+    await whole(region)
     return region
 
 
@@ -76,7 +49,7 @@ def test_a_join_that_is_cut_off_is_completed(cell: Cell) -> None:
             number = 0 if cell.verb is Verb.ADMIT else NEWCOMER
             executioner = Executioner(region, cell, number)
             newcomer.boot()
-            await _whole(region)
+            await whole(region)
             assert executioner.struck is not None, f"nobody came to {cell.point}"
             assert len(_uuids(region)) == 1
         finally:
@@ -94,7 +67,7 @@ def test_a_replacement_that_is_cut_off_is_completed(moment: str, victim: str) ->
             executioner = Executioner(region, Cell(Verb.EXPEL, moment, CONDUCTOR, victim))
             region.nodes[1].terminate()
             region.launch(2000.0).boot()
-            await _whole(region)
+            await whole(region)
             assert executioner.struck is not None
             assert len(_uuids(region)) == 1
         finally:
@@ -109,7 +82,7 @@ def test_the_dc_itself_is_terminated_and_replaced() -> None:
         try:
             region.nodes[0].terminate()  # the first by name is the DC here
             region.launch(2000.0).boot()
-            await _whole(region)
+            await whole(region)
         finally:
             await region.end()
 
@@ -124,7 +97,7 @@ def test_every_founder_is_replaced_one_after_the_other() -> None:
             for number in range(SIZE):
                 region.nodes[number].terminate()
                 region.launch(2000.0 + number).boot()
-                await _whole(region)
+                await whole(region)
             assert _uuids(region) == {before}
         finally:
             await region.end()
@@ -138,12 +111,12 @@ def test_several_join_at_once_and_two_are_replaced_at_once() -> None:
         try:
             for number in range(2):
                 region.launch(2000.0 + number).boot()
-            await _whole(region)
+            await whole(region)
             for node in region.nodes[1:3]:
                 node.terminate()
             for number in range(2):
                 region.launch(3000.0 + number).boot()
-            await _whole(region)
+            await whole(region)
             assert len(_uuids(region)) == 1
         finally:
             await region.end()
@@ -157,9 +130,28 @@ def test_two_become_three_and_two_again() -> None:
         try:
             third = region.launch(2000.0)
             third.boot()
-            await _whole(region)
+            await whole(region)
             third.terminate()
-            await _whole(region)
+            await whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
+def test_who_is_asked_to_leave_knows_it_soon_stays_away_and_joins_again_when_told_to() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            leaver = region.nodes[2]
+            assert leaver.engine is not None
+            await leaver.engine.leave("", "uid 0")
+            assert await region.until(lambda: region.phases()[2] == "leaving", 120.0)
+            await asyncio.sleep(600.0)
+            assert region.phases() == ["formed", "formed", "leaving"]
+            assert all(len(node.host.disk.members) == SIZE - 1 for node in region.nodes[:2])
+            await leaver.engine.join("uid 0")
+            await whole(region)
         finally:
             await region.end()
 
@@ -177,7 +169,7 @@ def test_a_join_waits_for_the_end_of_a_partition() -> None:
             await asyncio.sleep(120.0)
             assert newcomer.host.disk.uuid == ""
             region.faults.cut = set()
-            await _whole(region)
+            await whole(region)
         finally:
             await region.end()
 
@@ -209,7 +201,7 @@ def test_only_terminated_takes_a_member_out(trouble: str) -> None:
             region.ec2.errors.clear()
             lost.becomes(InstanceState.RUNNING, tagged=True)
             lost.boot()
-            await _whole(region)
+            await whole(region)
         finally:
             await region.end()
 

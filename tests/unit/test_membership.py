@@ -88,6 +88,12 @@ def test_one_whom_only_the_fencing_map_knows_is_finished_unless_it_still_asks_to
     assert step.verb is Verb.ADMIT
 
 
+def test_a_member_that_missed_a_change_gets_the_list_again() -> None:
+    step = next_change(replace(QUIET, outdated=(C.instance_id,))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.ADMIT, C.instance_id)
+
+
 # --- joining ----------------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ DURATION = {
     Verb.WITHDRAW: 0.3,
 }
 MEMBERSHIP = 3.0  # seconds from corosync's start until others see it
+CLEARED = 3.0  # seconds from the end of a leaving node's corosync until its files are gone
 ELECTION = 2.0  # seconds from quorum until a DC
 PAIR = 2  # members, for which Corosync has rules of their own (votequorum(5), two_node)
 AGENTS = 6.0  # seconds until configured resources run
@@ -237,6 +238,16 @@ class Host:
             self.disk.cib = True
             self.starts.set()
 
+    def leave_cluster(self) -> None:
+        """Corosync and Pacemaker end at once, as pcs has them; their files go a little later."""
+        self.started_at = None
+        self.starts.clear()
+
+        def cleared() -> None:
+            self.disk = replace(self.disk, uuid="", keys="", members=(), enabled=False, cib=False)
+
+        asyncio.get_running_loop().call_later(CLEARED, cleared)
+
 
 class ClusterWorld:
     """Corosync and Pacemaker of all hosts: who sees whom, the DC, the resources.
@@ -296,6 +307,8 @@ class ClusterWorld:
             raise HelperError("the rest would have no quorum", refused=True)
         for member in there:
             member.disk.members = listed
+        if params.asked:
+            self.host(params.leaving).leave_cluster()
 
     def _unless_quorate(self, host: Host) -> None:
         if host.started_at is None or not self.quorate(host):
