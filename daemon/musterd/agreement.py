@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from musterd import assembly, discovery, floating, resources, storage
 from musterd.course import peers
 from musterd.election.types import View
-from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
+from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Knowledge, Trouble
 from musterd.model import Member, Node, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
@@ -86,13 +86,14 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
     hindered = obstacle(k)
     if hindered is not None:
         return hindered
-    for peer in found.roster:
-        if peer == k.own_id:
-            continue
-        heard = k.heard.get(peer)
-        trouble = _peer_trouble(k, peer, heard, now)
-        if trouble is not None:
-            return trouble
+    others = [peer for peer in found.roster if peer != k.own_id]
+    # Who is silent is so for every founder: named first, all name the same one.
+    for peer in others:
+        if (silent := _silence(k, peer, now)) is not None:
+            return silent
+    for peer in others:
+        if (at_odds := _odds(k, k.heard[peer].hello)) is not None:
+            return at_odds
     if k.confirmed != found.roster:
         return Trouble(
             "waiting for a second read of EC2 that agrees with the first",
@@ -157,18 +158,23 @@ def _unlisted(k: Knowledge, now: float) -> Trouble | None:
     )
 
 
-def _peer_trouble(k: Knowledge, peer: str, heard: Heard | None, now: float) -> Trouble | None:
-    if heard is None or now - heard.at > HEARD_FOR:
-        address = peers(k).get(peer, "no address yet")
-        known = f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
-        why = k.troubles.get(f"greet:{peer}")
-        return Trouble(
-            f"waiting for {known} to answer on TCP 7224",
-            why=why.sentence if why else "",
-            cure=(why.cure if why else "")
-            or "check that it runs and that its security group lets TCP 7224 in from its peers",
-        )
-    hello = heard.hello
+def _silence(k: Knowledge, peer: str, now: float) -> Trouble | None:
+    heard = k.heard.get(peer)
+    if heard is not None and now - heard.at <= HEARD_FOR:
+        return None
+    address = peers(k).get(peer, "no address yet")
+    known = f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
+    why = k.troubles.get(f"greet:{peer}")
+    return Trouble(
+        f"waiting for {known} to answer on TCP 7224",
+        why=why.sentence if why else "",
+        cure=(why.cure if why else "")
+        or "check that it runs and that its security group lets TCP 7224 in from its peers",
+    )
+
+
+def _odds(k: Knowledge, hello: Hello) -> Trouble | None:
+    """Return what a founder that answers is at odds with this node about."""
     if k.settings is not None and hello.spec_digest and hello.spec_digest != k.settings.digest:
         keys = ", ".join(differing(k.settings.keys, hello.spec_keys))
         return Trouble(

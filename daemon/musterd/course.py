@@ -12,7 +12,7 @@ from musterd import assembly, day_two, discovery, making, resources
 from musterd.election.machine import leads
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, InstanceState, NodeFacts, Plan
-from musterd.spec import ALLOCATE, Spec
+from musterd.spec import ALLOCATE, Address, Spec
 
 # Seconds between hellos to a peer; whoever has news says so at once.
 GREET_FORMING = 5.0
@@ -23,6 +23,7 @@ SURVEY_EVERY = 30.0  # seconds between looks at the own node while forming
 SURVEY_FORMED = 300.0  # and once formed: somebody may have changed the stonith device
 HOLDERS_BEFORE = 15.0  # seconds between reads of who holds them, before founding
 HOLDERS_EVERY = 60.0  # seconds between reads of who holds the floating addresses, once formed
+HOLDERS_DOUBTED = 10.0  # while EC2 said last that somebody else has one than Pacemaker says
 TOKEN_EVERY = 3600.0  # seconds between reads of the token's source
 TOKEN_DOUBTED = 60.0  # between two of them when there is a reason
 PREFLIGHT_AFTER = 20.0  # seconds with the token; where nothing stands in the way, it is over then
@@ -30,7 +31,9 @@ PREFLIGHT_EVERY = 60.0
 FIRST_RETRY = 1.0  # seconds; doubles with each failure in a row
 LAST_RETRY = 15.0
 
-_ALIVE = {InstanceState.PENDING, InstanceState.RUNNING}  # states in which an instance can call
+# States in which an instance gives its addresses up. A stopped one keeps them (EC2's user guide),
+# so whoever calls from there has been started since, and EC2's answers lag or leave it out.
+_LEAVING = {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,8 @@ def _founding(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
             yield Action("step"), 0.0
         return
     if spec.address and k.cluster is not None and (k.formed or configured(k)):
-        unknown = any(str(address.private_ip) not in k.holders for address in spec.address)
-        yield Action("holders"), 5.0 if unknown else HOLDERS_EVERY
+        doubted = any(_doubted(k, address) for address in spec.address)
+        yield Action("holders"), HOLDERS_DOUBTED if doubted else HOLDERS_EVERY
     if k.applying is not None and k.applying.state == "running":
         yield Action("apply"), 0.0
     elif plan(k, now).step is not None:
@@ -244,6 +247,17 @@ def floating_node(k: Knowledge, address: str) -> str:
     return found[0] if found else ""
 
 
+def _doubted(k: Knowledge, address: Address) -> bool:
+    """Tell whether EC2's last word on an address is another than Pacemaker's: it moved since."""
+    decree, text = decree_of(k), str(address.private_ip)
+    ids = {m.name: m.instance_id for m in (decree.members if decree is not None else ())}
+    holder = ids.get(floating_node(k, text), "")
+    if not holder:
+        return text not in k.holders
+    led = k.elastics.get(making.elastic_of(k, address), holder)
+    return k.holders.get(text) != holder or led != holder
+
+
 def member_facts(k: Knowledge, now: float) -> Mapping[str, NodeFacts]:
     """Return what the other members lately said of themselves."""
     said = {peer: k.recent(peer, now) for peer in k.heard}
@@ -287,7 +301,7 @@ def member_addresses(k: Knowledge, instance_id: str) -> frozenset[str] | None:
     if instance_id == k.own_id:
         return None
     for item in k.candidates.instances:
-        if item.instance_id == instance_id and item.state in _ALIVE:
+        if item.instance_id == instance_id and item.state not in _LEAVING:
             return frozenset({*item.addresses, item.address} - {""})
     decree = decree_of(k)
     for member in decree.members if decree is not None else ():

@@ -143,8 +143,9 @@ def test_the_fence_device_knows_which_instance_each_node_is(web: Founded) -> Non
 def test_both_addresses_answer_from_outside(web: Founded) -> None:
     web.lab.outside("ping", "-c", "1", "-W", "2", ADDRESS)
     web.lab.outside("ping", "-c", "1", "-W", "2", web.elastic_ip, place="internet")
-    [address] = status(web.lab, web.ids[0])["addresses"]
-    assert address["agrees"]
+    # EC2's view is read again within ten seconds of the address's arrival.
+    agreed = until(web.lab, web.ids[0], lambda now: now["addresses"][0]["agrees"], timeout=30)
+    [address] = agreed["addresses"]
     holder = address["node"]
     [node] = [each for each in web.lab.nodes() if ADDRESS in each.addresses]
     assert node.hostname == holder

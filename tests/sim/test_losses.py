@@ -7,6 +7,7 @@ import pytest
 
 from muster_sim.stage import tell
 from muster_sim.world import SimRegion
+from musterd.model import InstanceState
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
@@ -54,6 +55,25 @@ def test_a_founder_that_loses_its_tag_once_seen_is_a_founder_still() -> None:
             node.boot()
         assert await region.until(lambda: "electing" in region.phases(), FOUNDING)
         region.nodes[2].becomes(tagged=False)
+        assert await formed(region, 3)
+
+    in_virtual_time(3, story)
+
+
+def test_a_founder_last_seen_stopped_that_loses_its_tag_is_heard() -> None:
+    """EC2 leaves it out from then on: nobody is told that it was started."""
+
+    async def story(region: SimRegion) -> None:
+        first, second, third = region.nodes
+        third.becomes(InstanceState.STOPPED)
+        first.boot()
+        second.boot()
+        await asyncio.sleep(15.0)
+        third.becomes(InstanceState.RUNNING)
+        third.boot()
+        assert await region.until(lambda: third.counts.reads > 0, FOUNDING)
+        await asyncio.sleep(1.0)  # of virtual time: it has its answer, nobody else has read since
+        third.becomes(tagged=False)
         assert await formed(region, 3)
 
     in_virtual_time(3, story)

@@ -1,6 +1,7 @@
 """What is due when: the order of a node's own steps, and how often it asks the world."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,10 @@ from musterd import course, day_two, discovery
 from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable, Role
+from musterd.helper_wire import Tags
 from musterd.knowledge import Attempt, Knowledge
-from musterd.model import Candidates, InstanceState
+from musterd.model import Candidates, ClusterResource, InstanceState, ResourceState
+from musterd.settings import load
 
 DECIDED = Durable(1, IDS[0], None, decree())
 
@@ -180,13 +183,14 @@ def test_while_keys_are_laid_the_token_stays() -> None:
 
 
 @pytest.mark.parametrize("state", list(InstanceState))
-def test_only_who_can_run_is_a_member(state: InstanceState) -> None:
+def test_whoever_keeps_its_address_is_a_member(state: InstanceState) -> None:
+    """A stopped one too: if it calls it was started, and EC2 is late in saying so."""
     k = founder()
     first, second, *rest = k.candidates.instances
     k.candidates = replace(k.candidates, instances=(first, replace(second, state=state), *rest))
     found = course.member_addresses(k, second.instance_id)
-    running = state in {InstanceState.PENDING, InstanceState.RUNNING}
-    assert (found is not None) == running
+    leaving = state in {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
+    assert (found is None) == leaving
     assert course.member_addresses(k, k.own_id) is None
 
 
@@ -198,3 +202,28 @@ def test_a_decided_member_stays_one_until_it_is_terminated() -> None:
     assert course.member_addresses(k, second.instance_id) == frozenset({second.address})
     k.candidates = Candidates(gone=frozenset({second.instance_id}))
     assert course.member_addresses(k, second.instance_id) is None
+
+
+@pytest.mark.parametrize(
+    ("holder", "led", "every"),
+    [
+        (IDS[1], IDS[1], course.HOLDERS_EVERY),
+        (IDS[0], IDS[1], course.HOLDERS_DOUBTED),
+        (IDS[1], IDS[0], course.HOLDERS_DOUBTED),
+    ],
+)
+def test_an_address_that_moved_is_looked_for_soon(
+    tmp_path: Path, holder: str, led: str, every: float
+) -> None:
+    """Pacemaker has it on the second node; EC2 should, and lead the elastic one there."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text('[[address]]\nprivate_ip = "10.0.0.100"\nelastic_ip = "203.0.113.1"\n')
+    k = founder(DECIDED)
+    k.settings, k.formed = load(Tags(cluster="web", size=3), tmp_path / "none", spec), True
+    vip = ClusterResource("vip-10-0-0-100", "IPaddr2", "g", ResourceState.STARTED, NAMES[1])
+    k.cluster = replace(cluster(*NAMES[:3]), resources=(vip,))
+    k.holders, k.elastics = {"10.0.0.100": holder}, {"203.0.113.1": led}
+    k.allocations = {"203.0.113.1": "eipalloc-1"}
+    k.attempts["holders"] = Attempt(NOW)
+    assert "holders" not in kinds(k, NOW + every - 1.0)
+    assert "holders" in kinds(k, NOW + every)

@@ -95,6 +95,14 @@ def test_who_is_not_sure_votes_for_nothing_and_says_why(spoil: Spoil, told: str)
     assert told in stands.reason
 
 
+def test_who_is_silent_is_named_before_whoever_sees_something_else() -> None:
+    """Every founder misses the same one, so that all name the same cause."""
+    k = founder()
+    hears(k, 2, roster=IDS[1:4])
+    k.heard.pop(IDS[2])
+    assert f"waiting for {IDS[2]}" in outlook(k, NOW).reason
+
+
 def test_who_refuses_this_node_is_waited_for_with_its_own_reason_and_cure() -> None:
     k = founder()
     k.heard.pop(IDS[1])

@@ -153,7 +153,7 @@ async def admit(request: web.Request, door: PeerDoor) -> str:
         raise PeerError(
             f"{peer} is not a member here",
             rejected=True,
-            why="EC2 does not list it with this cluster's tag, in this VPC, pending or running",
+            why="EC2 does not list it with this cluster's tag, in this VPC, or it is terminated",
             cure="compare its tags with another member's; a new instance is known within 10 s",
         )
     if address not in addresses:

@@ -102,7 +102,7 @@ class PeerDoor(Protocol):
     def member_addresses(self, instance_id: str) -> frozenset[str] | None:
         """Return the private addresses of a member.
 
-        A member is an instance of the latest member set (tag, same VPC, pending or running, or
+        A member is an instance of the latest member set (tag, same VPC, not terminated, or
         named by the decided decree) other than this node; None for anybody else.
         """
 
