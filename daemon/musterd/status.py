@@ -264,15 +264,16 @@ def _kernel_view(k: Knowledge, address: str, now: float) -> str:
     """Name who has the address in its kernel, by each node's own word.
 
     That it was reached there once proves nothing later, so `reaches` is not asked. Nor is the last
-    word of a node that is offline, once it has missed its next one.
+    word of a node that is offline or no member any more, once it has missed its next one.
     """
     holders = [course.own_name(k)] if address in k.holds else []
-    offline = k.cluster.offline if k.cluster is not None else ()
+    online = k.cluster.online if k.cluster is not None else None
     late = now - course.GREET_FORMED - HEARD_FOR
     holders += [
         heard.hello.name
         for heard in k.heard.values()
-        if address in heard.hello.holds and (heard.at >= late or heard.hello.name not in offline)
+        if address in heard.hello.holds
+        if heard.at >= late or online is None or heard.hello.name in online
     ]
     return ", ".join(sorted(set(holders)))
 

@@ -131,8 +131,12 @@ def test_an_address_in_two_kernels_names_both(known: Knowledge) -> None:
     assert not address.agrees
 
 
-def test_a_dead_nodes_last_word_does_not_hold_an_address_for_ever(known: Knowledge) -> None:
-    known.cluster = replace(cluster("ip-10-0-0-11"), offline=("ip-10-0-0-12",))
+@pytest.mark.parametrize("offline", [("ip-10-0-0-12",), ()], ids=["offline", "taken out"])
+def test_a_dead_nodes_last_word_does_not_hold_an_address_for_ever(
+    known: Knowledge, offline: tuple[str, ...]
+) -> None:
+    found = replace(cluster("ip-10-0-0-11"), online=("ip-10-0-0-11",), offline=offline)
+    known.cluster = found
     known.holds = ("10.0.0.100",)
     known.heard[PEER] = Heard(peer_hello(known, holds=("10.0.0.100",)), NOW)
     for later, told in ((NOW + 10, "ip-10-0-0-11, ip-10-0-0-12"), (NOW + 60, "ip-10-0-0-11")):
