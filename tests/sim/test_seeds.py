@@ -14,11 +14,12 @@ from muster_sim.scenarios import story
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 1_000
+SEEDS = 2_000
 BIG = 999  # a seed with sixteen founders
 WAITING = (8, 9, 47)  # seeds whose founding waits for somebody lost
 
 
+@pytest.mark.timeout(900)
 def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
     found = tuple(many.results(range(SEEDS), many.processors()))
     print(report.summary(sorted(found, key=lambda result: result.seed), ("this one",)))
