@@ -16,8 +16,9 @@ EXAMPLE = """example, on the node that `muster status` calls the conductor:
   muster plan --json | jq -r .plan      # the name of what you have looked at
   sudo muster apply NAME
 
-Without a name it shows the plan and carries it out. When the cluster or the spec
-has changed since the plan was made, nothing is run. Drift is left as it is."""
+Without a name it shows the plan and carries it out. When the cluster or the
+spec has changed since the plan was made, nothing is run. Drift is left as it
+is."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
