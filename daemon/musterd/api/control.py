@@ -173,6 +173,14 @@ def _accepted(operation: Operation) -> web.StreamResponse:
 
 
 async def _leave(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    refused = await _values(
+        request,
+        "a departure takes no values",
+        "the query names the member, and without it this node leaves",
+        "POST /v1/leave?node=NODE, or /v1/leave for this node",
+    )
+    if refused is not None:
+        return refused
     name = request.query.get("node", "")
     return _accepted(await door.leave(name, f"uid {caller_of(request).uid}"))
 
@@ -182,6 +190,10 @@ async def _plan(door: ControlDoor, _request: web.Request) -> web.StreamResponse:
 
 
 async def _apply(door: ControlDoor, request: web.Request) -> web.StreamResponse:
+    again = "POST /v1/apply?plan=NAME&restart=0"
+    refused = await _values(request, "apply takes no values", "the query names the plan", again)
+    if refused is not None:
+        return refused
     plan, restart = request.query.get("plan", ""), request.query.get("restart", "0")
     if not _PLAN_NAME.fullmatch(plan) or restart not in {"0", "1"}:
         return problem(
@@ -189,7 +201,7 @@ async def _apply(door: ControlDoor, request: web.Request) -> web.StreamResponse:
             "the query is not understood",
             detail="plan is the name that GET /v1/plan gives, restart is 0 or 1",
             kind="request",
-            remedy="POST /v1/apply?plan=NAME&restart=0",
+            remedy=again,
         )
     by = f"uid {caller_of(request).uid}"
     return _accepted(await door.apply(by, plan, restart=restart == "1"))
