@@ -67,19 +67,15 @@ def next_change(now: Membership) -> Plan:
     for member in members:
         if member.instance_id in now.asked:
             return _leave(now, member)
-    ready = [one for one in now.newcomers if _refusal(now, one) == "" and _offers(one)]
+    ready = [one for one in now.newcomers if _offers(one) and _refusal(now, one) == Plan()]
     if not ready:
-        return _finish(now)
+        rest = _finish(now)
+        return rest if rest != Plan() else _refused(now)
     newcomer = min(ready, key=lambda one: one.instance_id)
     unfinished = _unfinished(now)
     if unfinished:
         return Plan(waiting_for=f"{unfinished} before {newcomer.name} is admitted")
     return Plan(Step(Verb.ADMIT, f"{newcomer.name} asks to join", newcomer.instance_id))
-
-
-def unwelcome(now: Membership, newcomer: Newcomer) -> str:
-    """Return why a newcomer cannot be admitted as it is, "" when it can."""
-    return _refusal(now, newcomer)
 
 
 def joining(own: Member, told: Decree) -> Decree:
@@ -173,15 +169,33 @@ def _offers(one: Newcomer) -> bool:
     return one.phase is Phase.JOINING and facts is not None and (facts.offered or facts.laid)
 
 
-def _refusal(now: Membership, one: Newcomer) -> str:
+def _refused(now: Membership) -> Plan:
+    """Say why somebody who asks to join is not admitted; an empty plan when nobody is refused."""
+    joining = (one for one in now.newcomers if one.phase is Phase.JOINING)
+    refusals = (_refusal(now, one) for one in joining)
+    return next((refusal for refusal in refusals if refusal.blocked), Plan())
+
+
+def _refusal(now: Membership, one: Newcomer) -> Plan:
+    """Return why a newcomer cannot be admitted as it is, an empty plan when it can."""
+    who = f"{one.name} ({one.instance_id}) cannot join"
     if one.spec_differs:
-        return f"the spec of {one.name} differs in {', '.join(one.spec_differs)}"
+        return Plan(
+            blocked=f"{who}: its spec differs in {', '.join(one.spec_differs)}",
+            cure="give it the members' spec",
+        )
     namesake = [m for m in now.decree.members if m.name == one.name]
     if namesake and namesake[0].instance_id != one.instance_id:
-        return f"a member is named {one.name} already ({namesake[0].instance_id})"
+        return Plan(
+            blocked=f"{who}: a member has this name already ({namesake[0].instance_id})",
+            cure="launch it again with a hostname of its own",
+        )
     if len(now.decree.members) >= LARGEST and one.instance_id not in now.decree.roster:
-        return f"a cluster has at most {LARGEST} members"
-    return ""
+        return Plan(
+            blocked=f"{who}: a cluster has at most {LARGEST} members",
+            cure="terminate it, or type `muster leave NODE` for a member that may go",
+        )
+    return Plan()
 
 
 def _unfinished(now: Membership) -> str:

@@ -13,7 +13,6 @@ from musterd.membership import (
     joining,
     newcomer_step,
     next_change,
-    unwelcome,
 )
 from musterd.model import (
     ClusterState,
@@ -132,14 +131,32 @@ def test_nobody_is_admitted_while_a_member_is_away() -> None:
 @pytest.mark.parametrize(
     ("newcomer", "why"),
     [
-        (replace(NEWCOMER, spec_differs=("fencing.agent",)), "fencing.agent"),
-        (replace(NEWCOMER, name=B.name), "i-00000002"),
+        (replace(NEWCOMER, spec_differs=("fencing.agent",)), "differs in fencing.agent"),
+        (replace(NEWCOMER, name=B.name), "this name already (i-00000002)"),
     ],
 )
-def test_a_newcomer_that_cannot_belong_is_told_why(newcomer: Newcomer, why: str) -> None:
-    now = replace(QUIET, newcomers=(newcomer,))
-    assert next_change(now) == Plan()
-    assert why in unwelcome(now, newcomer)
+def test_it_is_told_why_a_newcomer_that_asks_cannot_belong(newcomer: Newcomer, why: str) -> None:
+    told = next_change(replace(QUIET, newcomers=(newcomer,)))
+    assert told.step is None
+    assert told.blocked.startswith(f"{newcomer.name} ({newcomer.instance_id}) cannot join: ")
+    assert why in told.blocked
+    assert told.cure
+
+
+def test_a_newcomer_that_cannot_belong_keeps_nobody_else_out() -> None:
+    other = replace(NEWCOMER, instance_id="i-00000005", name=B.name)
+    step = next_change(replace(QUIET, newcomers=(other, NEWCOMER))).step
+    assert step is not None
+    assert step.target == D.instance_id
+
+
+def test_the_seventeenth_is_told_that_a_cluster_has_sixteen_members() -> None:
+    more = tuple(Member(f"i-{n:08x}", f"n{n}", f"10.0.0.{n}") for n in range(20, 33))
+    full = replace(DECREE, members=(*DECREE.members, *more))
+    now = replace(QUIET, decree=full, newcomers=(NEWCOMER,), cluster=cluster(*full.members))
+    told = next_change(now)
+    assert "at most 16 members" in told.blocked
+    assert "muster leave" in told.cure
 
 
 def test_an_admission_that_was_cut_off_is_taken_up_again() -> None:

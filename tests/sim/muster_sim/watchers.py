@@ -68,7 +68,7 @@ class Watch:
         here = _here(self._region, self._absent)
         if not any(n.record is not None and n.record.durable.decided for n in here):
             return False
-        lost = [n for n in self._region.nodes if n.terminated or n.number in self._absent]
+        lost = _lost(self._region, self._absent)
         for node in here:
             if node.status is not None and node.status.phase == Phase.FORMED:
                 decree = node.record.durable.decided if node.record is not None else None
@@ -91,13 +91,19 @@ def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
 
 
 _OUTSIDE = ("already formed", "waits to join", "decided for other founders")
+_FULL = "cannot join: a cluster has at most 16 members"
+
+
+def _lost(region: SimRegion, absent: frozenset[int]) -> set[SimNode]:
+    """Return the instances that are off for good, were terminated or have lost their tag."""
+    return {n for n in region.nodes if n.terminated or n.number in absent or not n.tagged}
 
 
 def _waits_to_join(node: SimNode, lost: Iterable[SimNode] = ()) -> bool:
-    """Tell whether a node rightly stays outside: behind the founders, or behind somebody lost."""
+    """Tell whether a node rightly stays outside: behind the founders, somebody lost, or 16."""
     reason = node.status.reason if node.status is not None else ""
     if node.status is not None and node.status.phase == Phase.JOINING:
-        return any(_blames(reason, one) for one in lost)
+        return _FULL in reason or any(_blames(reason, one) for one in lost)
     return any(told in reason for told in _OUTSIDE)
 
 
@@ -112,7 +118,7 @@ def stuck(region: SimRegion, absent: frozenset[int]) -> str:
     It rightly waits when everybody names one and the same instance that is off for good, was
     terminated or has lost its tag.
     """
-    lost = {n for n in region.nodes if n.terminated or n.number in absent or not n.tagged}
+    lost = _lost(region, absent)
     waiting = [n for n in _here(region, absent) if n.tagged and not _waits_to_join(n)]
     blamed = set(lost)
     for node in waiting:
