@@ -1,7 +1,8 @@
 """`expel`: the conductor takes one member out of the running cluster.
 
 A member that did not ask for it goes only when EC2 itself, asked from here as root, calls its
-instance terminated: neither its silence nor the daemon's word is enough. The fencing map forgets it
+instance terminated: neither its silence nor the daemon's word is enough. Nor does one whose fence
+is not over: it may run still, whoever asked. The fencing map forgets it
 last: a name there that corosync.conf has not any more shows a departure that was cut off.
 """
 
@@ -47,7 +48,7 @@ def _steps(host: Host, params: ExpelParams, spec: Spec, member: WireMember) -> I
     _unless_quorate_without(nodes, member.name, len(after))
     if params.asked and state == "online":
         yield from _move_away(host, member)
-    elif not params.asked:
+    elif not params.asked or state == "unclean":
         _unless_terminated(host, params, state)
     if state == "unclean":
         # fence_aws cannot stop what is terminated, so a fence of it never ends by itself.
@@ -119,7 +120,9 @@ def _unless_terminated(host: Host, params: ExpelParams, state: str) -> None:
         refuse(
             f"EC2 does not call {params.leaving} terminated",
             f"it says {told or 'nothing of it'}",
-            "wait, or type `muster leave` with its name",
+            "wait until Pacemaker has fenced it: it is tried again"
+            if params.asked
+            else "wait, or type `muster leave` with its name",
         )
 
 

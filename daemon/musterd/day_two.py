@@ -29,6 +29,12 @@ def told(k: Knowledge) -> Decree | None:
     return Decree(hello.uuid, members, hello.spec_digest, seed="")
 
 
+def named(k: Knowledge) -> bool:
+    """Tell whether the members of the formed cluster count this node, which joins, among them."""
+    cluster = told(k) if k.joining is not None else None
+    return cluster is not None and k.own_id in cluster.roster
+
+
 def asked_to_join(k: Knowledge) -> Decree | None:
     """Return the cluster this node is to ask to join, with itself in it; None when it is not to.
 
@@ -124,6 +130,7 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
     if not conducts(k):
         return None
     said = {peer: heard.hello for peer, heard in k.heard.items()}
+    odd = k.odd_since is not None and now - k.odd_since >= membership.OUTDATED_PATIENCE
     return Membership(
         decree=decree,
         own_id=k.own_id,
@@ -135,9 +142,8 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
         gone=k.candidates.gone,
         asked={*k.leaving, *(m for hello in said.values() for m in hello.leaving)},
         automatic=k.settings.spec.replace.mode is ReplaceMode.AUTO,
-        outdated=outdated(k)
-        if k.odd_since is not None and now - k.odd_since >= membership.OUTDATED_PATIENCE
-        else (),
+        outdated=outdated(k) if odd else (),
+        blank=blank(k) if odd else (),
         lingering=k.facts.lingering if k.facts is not None and not k.facts_stale else (),
     )
 
@@ -151,6 +157,19 @@ def outdated(k: Knowledge) -> tuple[str, ...]:
         if peer in roster and peer not in k.candidates.gone
         if heard.hello.phase is Phase.FORMED
         if {member.instance_id for member in heard.hello.members} != set(roster)
+    )
+
+
+def blank(k: Knowledge) -> tuple[str, ...]:
+    """Return the members that run nothing, have no corosync.conf and ask to join."""
+    roster = k.decree.roster if k.formed and k.decree is not None else ()
+    online = k.cluster.online if k.cluster is not None else ()
+    return tuple(
+        peer
+        for peer, heard in sorted(k.heard.items())
+        if peer in roster and peer not in k.candidates.gone and heard.hello.name not in online
+        if heard.hello.phase is Phase.JOINING and heard.hello.facts is not None
+        if heard.hello.facts.offered and not heard.hello.facts.laid
     )
 
 

@@ -115,7 +115,8 @@ class Knowledge:
     applying: Applying | None = None
     # The spec that the cluster was last made to follow: dotted key -> short hash.
     applied: dict[str, str] = field(default_factory=dict)
-    odd_since: float | None = None  # when a formed member was first seen to list other members
+    odd_since: float | None = None  # when a member first listed others, or none at all
+    named: bool = False  # while this node joins: whether the members count it among them
     laid_since: float | None = None  # while joining: when this cluster's files were first seen here
     node: Node | None = None
     tags: Tags | None = None

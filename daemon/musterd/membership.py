@@ -52,13 +52,17 @@ class Membership:
     automatic: bool  # whether a terminated member is removed unasked
     lingering: tuple[str, ...] = ()  # instances that only the fencing map still knows
     outdated: tuple[str, ...] = ()  # members that have listed other members for too long
+    # Members that have asked to join for too long: their disk was replaced, or they never heard of
+    # the founding. pcs adds only who is not listed, so each is taken off the list first.
+    blank: tuple[str, ...] = ()
 
 
 def next_change(now: Membership) -> Plan:
     """Return what the conductor does to the list of members; an empty plan when it is right.
 
     Terminated members go first (their name and address may be the newcomer's), then those that
-    asked to leave; a newcomer is admitted only while everybody else is there and done.
+    asked to leave or have nothing of the cluster left; a newcomer is admitted only while everybody
+    else is there and done.
     """
     members = now.decree.members
     for member in members:
@@ -67,6 +71,10 @@ def next_change(now: Membership) -> Plan:
     for member in members:
         if member.instance_id in now.asked:
             return _leave(now, member)
+    for member in members:
+        if member.instance_id in now.blank:
+            why = f"{member.name} has nothing of the cluster (any more) and asks to join"
+            return _expel(now, member, why)
     ready = [one for one in now.newcomers if _offers(one) and _refusal(now, one) == Plan()]
     if not ready:
         rest = _finish(now)

@@ -90,7 +90,11 @@ class Memory:
         """
         laid = k.joining is not None and k.facts is not None and k.facts.laid
         k.laid_since = (k.laid_since or now) if laid else None
-        k.odd_since = (k.odd_since or now) if day_two.outdated(k) else None
+        if day_two.named(k) and not k.named:
+            k.facts_stale = True  # a member's word that this node is admitted: its files are here
+        k.named = day_two.named(k)
+        odd = day_two.outdated(k) or day_two.blank(k)
+        k.odd_since = (k.odd_since or now) if odd else None
         stands = day_two.follow(k)
         if not stands.told:
             return ""
@@ -118,6 +122,7 @@ class Memory:
         if self._save(k, replace(_record(k), durable=durable, formed=False, left=False)):
             k.election = machine.start(k.own_id, durable)
             k.left = k.formed = False
+            k.leaving = ()  # or the next conductor would take it out again
 
     def _save(self, k: Knowledge, record: Record) -> bool:
         try:

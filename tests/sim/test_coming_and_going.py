@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from muster_sim.hosts import Disk
 from muster_sim.kills import CONDUCTOR, FOLLOWER, Cell, Executioner
 from muster_sim.members import whole
 from muster_sim.stage import play
@@ -118,6 +119,26 @@ def test_several_join_at_once_and_two_are_replaced_at_once() -> None:
                 region.launch(3000.0 + number).boot()
             await whole(region)
             assert len(_uuids(region)) == 1
+        finally:
+            await region.end()
+
+    play(story())
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_member_with_a_new_disk_joins_again_and_founds_nothing(size: int) -> None:
+    """Its root volume was replaced (EC2 does that to a stopped or running instance)."""
+
+    async def story() -> None:
+        region = await _founded(size)
+        try:
+            [before] = _uuids(region)
+            restored = region.nodes[1]
+            restored.crash()
+            restored.record, restored.host.disk = None, Disk()
+            restored.boot()
+            await whole(region)
+            assert _uuids(region) == {before}
         finally:
             await region.end()
 

@@ -159,6 +159,23 @@ def test_the_seventeenth_is_told_that_a_cluster_has_sixteen_members() -> None:
     assert "muster leave" in told.cure
 
 
+def test_a_member_that_starts_from_nothing_is_taken_off_the_list_and_admitted_again() -> None:
+    away = replace(QUIET, cluster=cluster(A, B, offline=(C,)), blank=(C.instance_id,))
+    step = next_change(away).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.EXPEL, C.instance_id)
+    again = Newcomer(C.instance_id, C.name, C.address, Phase.JOINING, (), OFFERED)
+    off = replace(away, decree=changed(DECREE, None, C.instance_id), cluster=cluster(A, B))
+    step = next_change(replace(off, blank=(), newcomers=(again,))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.ADMIT, C.instance_id)
+
+
+def test_a_member_that_starts_from_nothing_stays_listed_where_quorum_needs_it() -> None:
+    away = replace(QUIET, cluster=cluster(A, offline=(B, C)), blank=(C.instance_id,))
+    assert "no quorum" in next_change(away).waiting_for
+
+
 def test_an_admission_that_was_cut_off_is_taken_up_again() -> None:
     """Its files are there, and this conductor's members do not have it: the verb looks and ends."""
     again = replace(NEWCOMER, facts=LAID)

@@ -307,8 +307,9 @@ class ClusterWorld:
             raise HelperError("the rest would have no quorum", refused=True)
         for member in there:
             member.disk.members = listed
-        if params.asked:
-            self.host(params.leaving).leave_cluster()
+        leaver = self.host(params.leaving)
+        if params.asked and leaver.started_at is not None:  # pcs talks to nobody who is offline
+            leaver.leave_cluster()
 
     def _unless_quorate(self, host: Host) -> None:
         if host.started_at is None or not self.quorate(host):

@@ -193,6 +193,17 @@ def test_nobody_is_taken_out_where_the_others_would_lose_quorum(conductor: FakeM
     assert not conductor.ran("pcs")
 
 
+def test_a_member_that_may_still_run_is_not_called_off_because_somebody_asks(
+    conductor: FakeMember,
+) -> None:
+    gone(conductor)  # unclean: its fence is not over
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+    assert "fenced" in caught.value.cure
+    assert not conductor.ran("stonith_admin")
+    assert not conductor.ran("pcs")
+
+
 def test_pcs_is_never_forced_about_a_member_that_runs(conductor: FakeMember) -> None:
     perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
     assert not [call for call in conductor.calls if "--force" in call]
