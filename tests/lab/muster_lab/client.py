@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,25 @@ class Lab:
     def terminate(self, node: str, *, wait: bool = True) -> Node:
         """TerminateInstances."""
         return self._act(node, "terminate", wait=wait)
+
+    def snapshot(self, node: str, name: str) -> Path:
+        """Copy a stopped node's root volume; returns the copy, which ends with the lab."""
+        kept = self._root_volume(node).with_name(name)
+        subprocess.run(["cp", "-a", self._root_volume(node), kept], check=True)
+        return kept
+
+    def replace_root(self, node: str, snapshot: Path | None = None) -> None:
+        """CreateReplaceRootVolumeTask of a stopped node: from a snapshot, or as it was launched."""
+        volume = self._root_volume(node)
+        shutil.rmtree(volume)
+        if snapshot is not None:
+            subprocess.run(["cp", "-a", snapshot, volume], check=True)
+
+    def _root_volume(self, node: str) -> Path:
+        found = self.node(node)
+        if found.state != "stopped":
+            raise MachineError(f"{node} is {found.state}: stop it before you touch its volume")
+        return self.layout.disks / found.instance_id / "upper"
 
     def _act(self, node: str, action: str, **options: bool) -> Node:
         return Node.from_json(self._ask("POST", f"/v1/nodes/{node}/{action}", options))
