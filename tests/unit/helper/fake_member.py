@@ -17,6 +17,7 @@ class FakeMember(FakeNode):
 
     nodes: dict[str, dict[str, str]] = field(default_factory=dict)
     known_at_removal: list[str] = field(default_factory=list)  # to whom pcs could have talked
+    fences: dict[str, str] = field(default_factory=dict)  # target -> status, as crm_mon shows it
 
     @property
     def device(self) -> dict[str, str]:
@@ -77,7 +78,12 @@ class FakeMember(FakeNode):
             f'<node name="{name}" {" ".join(f"{k}={v!r}" for k, v in told.items())}/>'
             for name, told in self.nodes.items()
         ).replace("'", '"')
-        return f"<pacemaker-result><nodes>{nodes}</nodes></pacemaker-result>"
+        fences = "".join(
+            f'<fence_event action="reboot" target="{target}" status="{status}"/>'
+            for target, status in self.fences.items()
+        )
+        shown = f"<nodes>{nodes}</nodes><fence_history>{fences}</fence_history>"
+        return f"<pacemaker-result>{shown}</pacemaker-result>"
 
     def _stonith_admin(self, words: list[str], _: bytes) -> None:
         assert words[0] == "--confirm"

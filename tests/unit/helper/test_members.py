@@ -193,6 +193,19 @@ def test_nobody_is_taken_out_where_the_others_would_lose_quorum(conductor: FakeM
     assert not conductor.ran("pcs")
 
 
+def test_nobody_is_taken_out_while_its_fence_is_under_way(conductor: FakeMember) -> None:
+    """Its end would have Pacemaker write the node into the CIB again."""
+    gone(conductor)
+    conductor.fences = {MEMBERS[1].name: "pending"}
+    with pytest.raises(HelperError) as caught:
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert not caught.value.refused  # it is tried again
+    assert conductor.ran("stonith_admin")
+    assert not conductor.ran("pcs")
+    conductor.fences = {MEMBERS[1].name: "failed"}
+    assert perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+
+
 def test_a_member_that_may_still_run_is_not_called_off_because_somebody_asks(
     conductor: FakeMember,
 ) -> None:
