@@ -148,6 +148,24 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
     )
 
 
+def disowned(k: Knowledge) -> bool:
+    """Tell whether the running cluster has gone on without this node, which has no quorum itself.
+
+    Its files alone do not show it: nobody could change them while it was off.
+    """
+    decree = k.election.durable.decided
+    if not k.formed or decree is None or (k.cluster is not None and k.cluster.quorate):
+        return False
+    cluster = told(k)
+    conducted = any(heard.hello.conductor for heard in k.heard.values())
+    return (
+        conducted
+        and cluster is not None
+        and cluster.uuid == decree.uuid
+        and k.own_id not in cluster.roster
+    )
+
+
 def outdated(k: Knowledge) -> tuple[str, ...]:
     """Return the formed members that list other members than this node: they missed a change."""
     roster = k.decree.roster if k.formed and k.decree is not None else ()

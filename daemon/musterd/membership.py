@@ -68,22 +68,16 @@ def next_change(now: Membership) -> Plan:
     for member in members:
         if member.instance_id in now.gone:
             return _replace(now, member)
-    for member in members:
-        if member.instance_id in now.asked:
-            return _leave(now, member)
-    for member in members:
-        if member.instance_id in now.blank:
-            why = f"{member.name} has nothing of the cluster (any more) and asks to join"
-            return _expel(now, member, why)
-    ready = [one for one in now.newcomers if _offers(one) and _refusal(now, one) == Plan()]
-    if not ready:
-        rest = _finish(now)
-        return rest if rest != Plan() else _refused(now)
-    newcomer = min(ready, key=lambda one: one.instance_id)
-    unfinished = _unfinished(now)
-    if unfinished:
-        return Plan(waiting_for=f"{unfinished} before {newcomer.name} is admitted")
-    return Plan(Step(Verb.ADMIT, f"{newcomer.name} asks to join", newcomer.instance_id))
+    plans = (
+        *(_leave(now, member) for member in members if member.instance_id in now.asked),
+        *(_start_over(now, member) for member in members if member.instance_id in now.blank),
+        _admit(now),
+        _finish(now),
+        _refused(now),
+    )
+    # What waits, or only a person can end, must keep nothing else from being done.
+    waiting = next((plan for plan in plans if plan != Plan()), Plan())
+    return next((plan for plan in plans if plan.step is not None), waiting)
 
 
 def joining(own: Member, told: Decree) -> Decree:
@@ -213,6 +207,24 @@ def _unfinished(now: Membership) -> str:
         return f"{', '.join(absent)} to come online"
     unready = [m.name for m in now.decree.members if m.instance_id not in now.formed]
     return f"{', '.join(unready)} to finish joining" if unready else ""
+
+
+def _start_over(now: Membership, member: Member) -> Plan:
+    why = f"{member.name} has nothing of the cluster (any more) and asks to join"
+    return _expel(now, member, why)
+
+
+def _admit(now: Membership) -> Plan:
+    """Take in the first of those who ask and may come, once everybody else is there and done."""
+    outside = (one for one in now.newcomers if one.instance_id not in now.decree.roster)
+    ready = [one for one in outside if _offers(one) and _refusal(now, one) == Plan()]
+    if not ready:
+        return Plan()
+    newcomer = min(ready, key=lambda one: one.instance_id)
+    unfinished = _unfinished(now)
+    if unfinished:
+        return Plan(waiting_for=f"{unfinished} before {newcomer.name} is admitted")
+    return Plan(Step(Verb.ADMIT, f"{newcomer.name} asks to join", newcomer.instance_id))
 
 
 def _finish(now: Membership) -> Plan:

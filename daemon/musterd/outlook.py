@@ -1,6 +1,6 @@
 """Where the node stands, in words, and when it may call the cluster formed."""
 
-from musterd import assembly, course, proofs
+from musterd import assembly, course, day_two, proofs
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
@@ -174,6 +174,12 @@ def _formed(k: Knowledge, now: float) -> Outlook:
         )
     if k.cluster is None and now - k.started < SEEN_WITHIN:
         return Outlook(Phase.FORMED, f"{name} is formed; its state is being read", "")
+    if day_two.disowned(k):
+        return Outlook(
+            Phase.LEAVING,
+            f"{name} took this node out while it was away; its files are those of before",
+            "type `pcs cluster destroy` here, and to join again `muster join`",
+        )
     if k.cluster is None:
         return Outlook(
             Phase.FORMED,

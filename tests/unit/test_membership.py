@@ -232,6 +232,16 @@ def test_a_member_that_asked_leaves_but_never_the_last_but_one() -> None:
     assert "cluster of one" in next_change(pair).blocked
 
 
+def test_a_departure_that_is_blocked_keeps_nobody_out() -> None:
+    """Of two, one asks to leave: another node is to be admitted first, and is."""
+    pair = Decree(DECREE.uuid, (A, B), DECREE.spec_digest, "")
+    now = replace(QUIET, decree=pair, cluster=cluster(A, B), asked={B.instance_id})
+    assert "cannot leave" in next_change(now).blocked
+    step = next_change(replace(now, newcomers=(NEWCOMER,))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.ADMIT, D.instance_id)
+
+
 def test_the_dc_does_not_take_itself_out() -> None:
     plan = next_change(replace(QUIET, asked={A.instance_id}))
     assert plan.cure.startswith("type `pcs cluster stop node1`")

@@ -20,6 +20,7 @@ from muster_sim.samples import (
 )
 from musterd import agreement
 from musterd.election.types import Accepted, Durable, Role
+from musterd.helper_wire import WireMember
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
 from musterd.model import Candidates, CorosyncConfig, Decree, Member, Phase
 from musterd.outlook import may_say_formed, outlook, unverified
@@ -307,6 +308,26 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     assert "has no quorum" in outlook(k, NOW).reason
     k.cluster = None
     assert "Pacemaker does not answer" in outlook(k, NOW).reason
+    assert outlook(k, NOW).phase is Phase.FORMED
+
+
+def test_a_member_that_was_taken_out_while_it_was_away_says_so_and_what_to_type() -> None:
+    k = done()
+    k.formed, k.cluster = True, replace(cluster(NAMES[0]), quorate=False)
+    assert k.decree is not None
+    rest = tuple(
+        WireMember(m.instance_id, m.name, IPv4Address(m.address))
+        for m in k.decree.members
+        if m.instance_id != k.own_id
+    )
+    gone_on = {"phase": Phase.FORMED, "uuid": k.decree.uuid, "members": rest}
+    hears(k, 2, **gone_on)
+    assert "has no quorum" in outlook(k, NOW).reason  # that one may be as much out of it
+    hears(k, 2, conductor=True, **gone_on)
+    stands = outlook(k, NOW)
+    assert stands.phase is Phase.LEAVING
+    assert "pcs cluster destroy" in stands.next
+    k.cluster = replace(k.cluster, quorate=True)
     assert outlook(k, NOW).phase is Phase.FORMED
 
 
