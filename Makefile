@@ -137,6 +137,11 @@ SIM := PYTHONPATH=tests/sim:tests/bench:tests/lab:daemon:client nice $(BIN)/pyth
 sim: venv
 	$(SIM) --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))
 
+# The same for what comes after the founding: members join, leave, die, lose their disk.
+.PHONY: sim-lives
+sim-lives: venv
+	$(SIM) --lives --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))
+
 # The election written wrongly in every way one could: what finds it, and how soon.
 .PHONY: sim-broken
 sim-broken: venv

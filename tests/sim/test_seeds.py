@@ -21,7 +21,7 @@ WAITING = (8, 9, 47)  # seeds whose founding waits for somebody lost
 
 @pytest.mark.timeout(900)
 def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
-    found = tuple(many.results(range(SEEDS), many.processors()))
+    found = tuple(many.results(run, range(SEEDS), many.processors()))
     print(report.summary(sorted(found, key=lambda result: result.seed), ("this one",)))
     broken = [f"seed {result.seed}: {result.problem}" for result in found if result.problem]
     assert not broken, "\n".join((*broken, "replay: python -m muster_sim --seed N --transcript"))

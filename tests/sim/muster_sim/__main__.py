@@ -9,6 +9,7 @@ from pathlib import Path
 from muster_bench import tables
 from muster_sim import broken, cost, many, report, spaces
 from muster_sim.explore import Explorer
+from muster_sim.life import live
 from muster_sim.run import run
 
 TELL_EVERY = 30.0  # seconds
@@ -25,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="DOC", help="also write the report there")
     parser.add_argument("--seed", type=int, help="run this seed alone")
     parser.add_argument("--transcript", action="store_true", help="with --seed: tell what happens")
+    parser.add_argument("--lives", action="store_true", help="of day two, not of the founding")
     parser.add_argument("--explore", action="store_true", help="explore the large spaces instead")
     parser.add_argument("--broken", action="store_true", help="find what is written wrongly")
     parser.add_argument("--cost", type=int, nargs="+", metavar="N", help="messages of N nodes")
@@ -37,16 +39,18 @@ def main(argv: list[str] | None = None) -> int:
     if asked.broken:
         return _broken(asked.seeds, asked.write)
     if asked.seed is not None:
-        verdict = run(asked.seed, transcript=asked.transcript)
+        verdict = (live if asked.lives else run)(asked.seed, transcript=asked.transcript)
         for line in verdict.transcript:
             print(line)
         print(f"seed {asked.seed}: {verdict.problem or 'every promise was kept'}")
         return int(bool(verdict.problem))
+    written = _lives if asked.lives else _seeds
     if asked.report:
-        return _report(*many.read(asked.report), write=asked.write)
-    found = many.results(range(asked.first, asked.first + asked.seeds), asked.processes)
+        return written(*many.read(asked.report), write=asked.write)
+    seeds = range(asked.first, asked.first + asked.seeds)
+    found = many.results(live if asked.lives else run, seeds, asked.processes)
     told = tuple(_told(many.kept(asked.keep, found) if asked.keep else found))
-    return _report(told, (many.commit(),), write=asked.write)
+    return written(told, (many.commit(),), write=asked.write)
 
 
 def _told(found: Iterable[many.Result]) -> Iterator[many.Result]:
@@ -61,11 +65,18 @@ def _told(found: Iterable[many.Result]) -> Iterator[many.Result]:
         yield result
 
 
-def _report(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
-    text = report.summary(found, commits)
+def _seeds(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
+    return _report("seeds", report.summary(found, commits), found, write)
+
+
+def _lives(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
+    return _report("lives", report.lives(found, commits), found, write)
+
+
+def _report(table: str, text: str, found: Sequence[many.Result], write: Path | None) -> int:
     print(text)
     if write is not None:
-        tables.write("seeds", text, write)
+        tables.write(table, text, write)
     return int(any(result.problem for result in found))
 
 

@@ -328,6 +328,7 @@ class ClusterWorld:
             for other in self.hosts
             if other.started_at is not None
             and other.instance_id in host.disk.members
+            and host.instance_id in other.disk.members  # Corosync hears nobody it does not list
             and (other.disk.uuid, other.disk.keys) == (host.disk.uuid, host.disk.keys)
             and (other is host or self._settled(other, host))
         ]

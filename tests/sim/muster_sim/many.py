@@ -5,13 +5,14 @@ import json
 import multiprocessing
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from muster_sim.run import Verdict, run
+from muster_sim.run import Verdict
 
 BLOCK = 20  # seeds a process takes at a time
 
@@ -32,16 +33,18 @@ class Result:
     messages: int
 
 
-def results(seeds: Sequence[int], processes: int) -> Iterator[Result]:
-    """Yield what came of each seed, in no order."""
+def results(
+    run: Callable[[int], Verdict], seeds: Sequence[int], processes: int
+) -> Iterator[Result]:
+    """Yield what came of each seed (`run` runs one, and is a function of a module), in no order."""
     blocks = [seeds[first : first + BLOCK] for first in range(0, len(seeds), BLOCK)]
     if processes <= 1:
         for block in blocks:
-            yield from _block(block)
+            yield from _block(run, block)
         return
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        for found in pool.imap_unordered(_block, blocks):
+        for found in pool.imap_unordered(partial(_block, run), blocks):
             yield from found
 
 
@@ -87,7 +90,7 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Result, ...], tuple[str, ...]]:
     return tuple(found[seed] for seed in sorted(found)), tuple(commits)
 
 
-def _block(seeds: Sequence[int]) -> list[Result]:
+def _block(run: Callable[[int], Verdict], seeds: Sequence[int]) -> list[Result]:
     """Run some seeds; what a run leaves behind is collected after it, not while it runs."""
     quiet()
     gc.disable()

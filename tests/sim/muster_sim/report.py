@@ -38,6 +38,19 @@ def summary(found: Sequence[Result], commits: Iterable[str]) -> str:
     )
 
 
+def lives(found: Sequence[Result], commits: Iterable[str]) -> str:
+    """Return what became of many lives, in two sentences."""
+    broken = sum(1 for result in found if result.problem)
+    virtual = sum(result.seconds for result in found)
+    calm = sorted(r.formed_at - r.calm_at for r in found if r.formed_at is not None)
+    told = ", ".join(f"{name} {percentile(calm, part):.1f}" for name, part in PARTS.items() if calm)
+    return (
+        f"{len(found):,} lives, commit {', '.join(commits)}: **{broken} violations**;"
+        f" {sum(r.nodes for r in found):,} instances, {virtual / 3600:,.0f} virtual hours."
+        f" Seconds from the last event until every living instance was a member: {told}."
+    )
+
+
 def _sizes(found: Sequence[Result]) -> list[str]:
     sizes = Counter(result.size for result in found)
     return [
