@@ -1,10 +1,12 @@
 """Where the node stands, in words, and when it may call the cluster formed."""
 
+from collections.abc import Iterable
+
 from musterd import assembly, course, day_two, proofs
 from musterd.agreement import decided_elsewhere, disagreement, formed_elsewhere
 from musterd.election import machine
 from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
-from musterd.model import Decree, Member, Phase, Plan
+from musterd.model import ClusterState, Decree, Member, Phase, Plan
 from musterd.spec import Proof, ReplaceMode
 
 SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have been heard of
@@ -48,7 +50,8 @@ def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
     if not plan.waiting_for:
         return Outlook(Phase.JOINING, "verifying that this node has joined", "nothing to do")
     reason = f"joining cluster {cluster.uuid[:8]}, waiting for {plan.waiting_for}"
-    said = next((h.hello for h in k.heard.values() if h.hello.conductor), None)
+    formed = [h.hello for h in k.heard.values() if h.hello.phase is Phase.FORMED]
+    said = max(formed, key=lambda hello: hello.conductor, default=None)
     if said is not None and k.own_id not in cluster.roster[: len(cluster.members) - 1]:
         reason += f" ({said.name} says: {said.reason})"
     return Outlook(Phase.JOINING, reason, "nothing to do")
@@ -94,6 +97,7 @@ def _before_founding(k: Knowledge, now: float) -> Outlook:
     return _electing(k)
 
 
+PAIR = 2  # members
 _HEARING = "waiting to hear"
 
 
@@ -187,21 +191,16 @@ def _formed(k: Knowledge, now: float) -> Outlook:
             "type `systemctl status corosync pacemaker`",
         )
     if not k.cluster.quorate:
-        return Outlook(
-            Phase.FORMED,
-            f"{name} is formed, but this node has no quorum",
-            "type `corosync-quorumtool -s`, and look at the nodes that are offline",
-        )
+        return _without_quorum(k, k.cluster, name)
     change = _change(k, now)
     if change is not None:
         return Outlook(Phase.FORMED, f"{name} is formed; {change.reason}", change.next)
     down = ", ".join(k.cluster.offline)
     lost = _terminated(k)
     if lost:
-        told = ", ".join(f"{member.name} ({member.instance_id})" for member in lost)
         return Outlook(
             Phase.FORMED,
-            f"{name} is formed; offline: {down}; terminated: {told}",
+            f"{name} is formed; offline: {down}; terminated: {_named(lost)}",
             "nothing to do: the conductor takes it out"
             if course.spec_of(k).replace.mode is ReplaceMode.AUTO
             else f"type `muster leave {lost[0].name}`",
@@ -209,6 +208,28 @@ def _formed(k: Knowledge, now: float) -> Outlook:
     if down:
         return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
     return Outlook(Phase.FORMED, f"{name} is formed and quorate, every member is online", "")
+
+
+def _without_quorum(k: Knowledge, cluster: ClusterState, name: str) -> Outlook:
+    """Say who is missing. Of two, the one that restarts waits for the other, dead or not.
+
+    Source: votequorum(5), two_node sets wait_for_all; pcs(8), quorum unblock.
+    """
+    reason = f"{name} is formed, but this node has no quorum"
+    if cluster.offline:
+        reason += f"; offline: {', '.join(cluster.offline)}"
+    lost = _terminated(k)
+    if lost:
+        reason += f"; terminated: {_named(lost)}"
+    if lost and len(day_two.names(k)) == PAIR:
+        cure = "type `pcs quorum unblock`: Corosync waits for one that cannot come back"
+    else:
+        cure = "type `corosync-quorumtool -s`, and look at the nodes that are offline"
+    return Outlook(Phase.FORMED, reason, cure)
+
+
+def _named(members: Iterable[Member]) -> str:
+    return ", ".join(f"{member.name} ({member.instance_id})" for member in members)
 
 
 def _terminated(k: Knowledge) -> tuple[Member, ...]:

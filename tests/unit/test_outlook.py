@@ -311,6 +311,19 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     assert outlook(k, NOW).phase is Phase.FORMED
 
 
+def test_one_of_two_that_restarts_alone_says_for_whom_it_waits_and_what_ends_it() -> None:
+    k = done()
+    k.formed, k.candidates = True, replace(k.candidates, gone=frozenset({IDS[1]}))
+    pair = replace(decree(), members=MEMBERS[:2])
+    k.election = replace(k.election, durable=replace(k.election.durable, decided=pair))
+    k.cluster = replace(cluster(NAMES[0]), offline=(NAMES[1],), quorate=False)
+    told = outlook(k, NOW)
+    assert f"no quorum; offline: {NAMES[1]}; terminated: {NAMES[1]} ({IDS[1]})" in told.reason
+    assert "pcs quorum unblock" in told.next
+    k.candidates = replace(k.candidates, gone=frozenset())
+    assert "unblock" not in outlook(k, NOW).next  # it may come back
+
+
 def test_a_member_that_was_taken_out_while_it_was_away_says_so_and_what_to_type() -> None:
     k = done()
     k.formed, k.cluster = True, replace(cluster(NAMES[0]), quorate=False)
