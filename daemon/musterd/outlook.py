@@ -54,6 +54,11 @@ def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
     said = max(formed, key=lambda hello: hello.conductor, default=None)
     if said is not None and k.own_id not in cluster.roster[: len(cluster.members) - 1]:
         reason += f" ({said.name} says: {said.reason})"
+    listed = {instance.instance_id for instance in k.candidates.instances} | k.candidates.gone
+    unlisted = [m for m in cluster.members if m.instance_id not in listed]
+    if unlisted and k.own_id in listed:
+        reason += f"; EC2 does not list {_named(unlisted)} with the tag, so it cannot be heard"
+        return Outlook(Phase.JOINING, reason, "give every member its tag again")
     return Outlook(Phase.JOINING, reason, "nothing to do")
 
 

@@ -145,6 +145,28 @@ def test_a_member_with_a_new_disk_joins_again_and_founds_nothing(size: int) -> N
     play(story())
 
 
+def test_a_newcomer_names_the_conductor_that_has_lost_its_tag_and_joins_when_it_is_back() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            conductor = region.nodes[0]
+            conductor.becomes(tagged=False)
+            newcomer = region.launch(2000.0)
+            newcomer.boot()
+
+            def told() -> bool:
+                reason = newcomer.status.reason if newcomer.status is not None else ""
+                return f"EC2 does not list {conductor.host.name}" in reason
+
+            assert await region.until(told, 120.0)
+            conductor.becomes(tagged=True)
+            await whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
 def test_two_become_three_and_two_again() -> None:
     async def story() -> None:
         region = await _founded(2)
