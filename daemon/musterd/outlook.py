@@ -212,6 +212,14 @@ def _formed(k: Knowledge, now: float) -> Outlook:
         )
     if down:
         return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
+    idle = _idle_conductor(k, k.cluster.dc)
+    if idle is not None:
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed and quorate, but nobody conducts: musterd does not answer on"
+            f" {_named((idle,))}, which is Pacemaker's DC",
+            "type `muster status` there; nobody is admitted or taken out meanwhile",
+        )
     return Outlook(Phase.FORMED, f"{name} is formed and quorate, every member is online", "")
 
 
@@ -231,6 +239,14 @@ def _without_quorum(k: Knowledge, cluster: ClusterState, name: str) -> Outlook:
     else:
         cure = "type `corosync-quorumtool -s`, and look at the nodes that are offline"
     return Outlook(Phase.FORMED, reason, cure)
+
+
+def _idle_conductor(k: Knowledge, dc: str) -> Member | None:
+    """Return Pacemaker's DC when its daemon could not be reached at the last attempt."""
+    decree = course.decree_of(k)
+    members = decree.members if decree is not None else ()
+    silent = (m for m in members if m.name == dc and f"greet:{m.instance_id}" in k.troubles)
+    return next(silent, None)
 
 
 def _named(members: Iterable[Member]) -> str:

@@ -311,6 +311,15 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     assert outlook(k, NOW).phase is Phase.FORMED
 
 
+def test_a_cluster_that_nobody_conducts_says_where_musterd_is_silent() -> None:
+    k = done()
+    k.formed, k.cluster = True, replace(cluster(*NAMES[:3]), dc=NAMES[1])
+    k.troubles[f"greet:{IDS[1]}"] = Trouble("10.0.0.12 refuses the connection")
+    assert f"does not answer on {NAMES[1]} ({IDS[1]})" in outlook(k, NOW).reason
+    k.cluster = replace(k.cluster, dc=NAMES[2])  # another one conducts, and answers
+    assert "every member is online" in outlook(k, NOW).reason
+
+
 def test_one_of_two_that_restarts_alone_says_for_whom_it_waits_and_what_ends_it() -> None:
     k = done()
     k.formed, k.candidates = True, replace(k.candidates, gone=frozenset({IDS[1]}))
