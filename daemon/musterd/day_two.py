@@ -30,8 +30,8 @@ def told(k: Knowledge) -> Decree | None:
 
 
 def named(k: Knowledge) -> bool:
-    """Tell whether the members of the formed cluster count this node, which joins, among them."""
-    cluster = told(k) if k.joining is not None else None
+    """Tell whether the members of the formed cluster count this node among them."""
+    cluster = told(k)
     return cluster is not None and k.own_id in cluster.roster
 
 
@@ -155,6 +155,8 @@ def disowned(k: Knowledge) -> bool:
     """
     decree = k.election.durable.decided
     if not k.formed or decree is None or (k.cluster is not None and k.cluster.quorate):
+        return False
+    if k.facts is None or k.facts_stale or k.facts.corosync is not CorosyncConfig.OURS:
         return False
     cluster = told(k)
     conducted = any(heard.hello.conductor for heard in k.heard.values())

@@ -116,7 +116,7 @@ class Knowledge:
     # The spec that the cluster was last made to follow: dotted key -> short hash.
     applied: dict[str, str] = field(default_factory=dict)
     odd_since: float | None = None  # when a member first listed others, or none at all
-    named: bool = False  # while this node joins: whether the members count it among them
+    named: bool = False  # whether the members of the formed cluster count this node among them
     laid_since: float | None = None  # while joining: when this cluster's files were first seen here
     node: Node | None = None
     tags: Tags | None = None

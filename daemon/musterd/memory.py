@@ -90,9 +90,10 @@ class Memory:
         """
         laid = k.joining is not None and k.facts is not None and k.facts.laid
         k.laid_since = (k.laid_since or now) if laid else None
-        if day_two.named(k) and not k.named:
-            k.facts_stale = True  # a member's word that this node is admitted: its files are here
-        k.named = day_two.named(k)
+        named = day_two.named(k)
+        if named != k.named and named == (k.joining is not None):
+            k.facts_stale = True  # the members have admitted this node, or taken it out
+        k.named = named
         odd = day_two.outdated(k) or day_two.blank(k)
         k.odd_since = (k.odd_since or now) if odd else None
         stands = day_two.follow(k)
