@@ -244,6 +244,7 @@ class Host:
         self.starts.clear()
 
         def cleared() -> None:
+            self.started_at = None
             self.disk = replace(self.disk, uuid="", keys="", members=(), enabled=False, cib=False)
 
         asyncio.get_running_loop().call_later(CLEARED, cleared)

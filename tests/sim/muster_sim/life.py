@@ -125,9 +125,10 @@ class _Life:
             self._throttle(node)
 
     def _dispensable(self, node: SimNode) -> bool:
-        """Tell whether the members that are online without it are a majority of its list."""
-        here = self.region.cluster.partition_of(node.host)
-        return len(here) > 2 and (len(here) - 1) * 2 > len(node.host.disk.members)
+        """Tell whether the others go on: a majority of the list that all of them have."""
+        here, listed = self.region.cluster.partition_of(node.host), node.host.disk.members
+        agreed = all(set(other.disk.members) == set(listed) for other in here)
+        return agreed and len(here) > 2 and (len(here) - 1) * 2 > len(listed)
 
     def _again(self, node: SimNode, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, _boot, node)
