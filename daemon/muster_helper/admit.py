@@ -44,5 +44,11 @@ def _steps(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) ->
     else:
         # Added before, by a conductor that did not come to the end: some may have the old file.
         change.cluster(host, "sync")
+        if change.states(change.shown(host)).get(newcomer.name) == "offline":
+            # Or it is itself the one that missed a change. Its Corosync hears nobody whom its old
+            # file does not list, and keeps the others from a stable ring, which a reload needs.
+            change.cluster(host, "stop", newcomer.name, "--force")
+            change.cluster(host, "start", newcomer.name)
+            yield f"{newcomer.name} starts with the present list of members"
         change.cluster(host, "reload", "corosync")
     host.reach("admit:middle-added")

@@ -1,4 +1,6 @@
-"""What `admit` and `expel` share: who may act, on which spec, and pcs on the running cluster."""
+"""What `admit` and `expel` share: who may act, on which spec, pcs and Pacemaker's own view."""
+
+from xml.etree import ElementTree
 
 from muster_helper import corosync_conf
 from muster_helper.children import must
@@ -12,6 +14,7 @@ from musterd.helper_wire import Identity, Tags
 from musterd.spec import Spec
 
 _TIMEOUT = 180.0  # seconds; four at rest, most of it pcs talking to each member
+_MON_TIMEOUT = 30.0  # seconds; 20 ms at rest
 
 
 def acting(host: Host, identity: Identity, tags: Tags, spec_digest: str) -> Spec:
@@ -61,3 +64,30 @@ def conf(host: Host) -> Section:
         raise HelperError(
             "corosync.conf on this node is broken", refused=True, why=str(broken)
         ) from None
+
+
+def shown(host: Host) -> ElementTree.Element:
+    """Return what Pacemaker shows: crm_mon's XML."""
+    ran = must(
+        host.run(["crm_mon", "--output-as=xml", "-1"], timeout=_MON_TIMEOUT),
+        "crm_mon did not tell the state of the cluster",
+        "type `pcs status` on this node",
+    )
+    try:
+        return ElementTree.fromstring(ran.out)  # noqa: S314 - printed by Pacemaker's own program
+    except ElementTree.ParseError as broken:
+        raise HelperError("crm_mon printed no XML", refused=False, why=str(broken)) from None
+
+
+def states(shown: ElementTree.Element) -> dict[str, str]:
+    """Return each node's state as Pacemaker sees it: "online", "unclean" or "offline".
+
+    Source: crm_mon's XML, nodes/node, attributes `online` and `unclean`.
+    """
+    return {node.get("name", ""): _state(node) for node in shown.iterfind("nodes/node")}
+
+
+def _state(node: ElementTree.Element) -> str:
+    if node.get("unclean") == "true":
+        return "unclean"
+    return "online" if node.get("online") == "true" else "offline"

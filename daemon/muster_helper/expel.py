@@ -2,12 +2,11 @@
 
 A member that did not ask for it goes only when EC2 itself, asked from here as root, calls its
 instance terminated: neither its silence nor the daemon's word is enough. Nor does one whose fence
-is not over: it may run still, whoever asked. The fencing map forgets it
-last: a name there that corosync.conf has not any more shows a departure that was cut off.
+is not over: it may run still, whoever asked. The fencing map forgets it last: a name there that
+corosync.conf has not any more shows a departure that was cut off.
 """
 
 from collections.abc import Iterator, Mapping
-from xml.etree import ElementTree
 
 from muster_helper import change, cib, live, pcs_tokens
 from muster_helper.children import must
@@ -43,7 +42,7 @@ def expel(host: Host, params: ExpelParams) -> Done:
 def _steps(host: Host, params: ExpelParams, spec: Spec, member: WireMember) -> Iterator[str]:
     before = members_of(params.identity)
     after = tuple(m for m in before if m.instance_id != params.leaving)
-    nodes = _nodes(_monitor(host))
+    nodes = change.states(change.shown(host))
     state = nodes.get(member.name, "")
     _unless_quorate_without(nodes, member.name, len(after))
     if params.asked and state == "online":
@@ -161,7 +160,7 @@ def _unless_fenced_now(host: Host, name: str) -> None:
     Its end makes Pacemaker's controller remember the node, and write it into the CIB again with the
     next change of membership: an offline node that nobody lists (Pacemaker 2.1.5, in the lab).
     """
-    events = _monitor(host).iterfind("fence_history/fence_event")
+    events = change.shown(host).iterfind("fence_history/fence_event")
     if any(event.get("target") == name and event.get("status") == "pending" for event in events):
         raise HelperError(
             f"a fence of {name} is under way still",
@@ -169,30 +168,3 @@ def _unless_fenced_now(host: Host, name: str) -> None:
             why="it fails by itself, since nothing can stop what is terminated",
             cure="nothing to do: it is tried again",
         )
-
-
-def _monitor(host: Host) -> ElementTree.Element:
-    """Return what Pacemaker shows: crm_mon's XML."""
-    ran = must(
-        host.run(["crm_mon", "--output-as=xml", "-1"], timeout=_MON_TIMEOUT),
-        "crm_mon did not tell the state of the cluster",
-        "type `pcs status` on this node",
-    )
-    try:
-        return ElementTree.fromstring(ran.out)  # noqa: S314 - printed by Pacemaker's own program
-    except ElementTree.ParseError as broken:
-        raise HelperError("crm_mon printed no XML", refused=False, why=str(broken)) from None
-
-
-def _nodes(shown: ElementTree.Element) -> dict[str, str]:
-    """Return each node's state as Pacemaker sees it: "online", "unclean" or "offline".
-
-    Source: crm_mon's XML, nodes/node, attributes `online` and `unclean`.
-    """
-    return {node.get("name", ""): _node_state(node) for node in shown.iterfind("nodes/node")}
-
-
-def _node_state(node: ElementTree.Element) -> str:
-    if node.get("unclean") == "true":
-        return "unclean"
-    return "online" if node.get("online") == "true" else "offline"

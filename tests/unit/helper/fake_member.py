@@ -43,7 +43,7 @@ class FakeMember(FakeNode):
                 before, _, after = conf.read_text().partition(f"name: {name}")
                 conf.write_text(before.rpartition("    node {")[0] + after.partition("}\n")[2])
                 self.nodes.pop(name, None)
-            case ["cluster", "sync" | "reload", *_] | ["node", "standby", _]:
+            case ["cluster", "sync" | "reload" | "stop" | "start", *_] | ["node", "standby", _]:
                 pass
             case ["stonith", "update", device, *pairs]:
                 assert device == DEVICE

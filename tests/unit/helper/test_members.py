@@ -96,6 +96,20 @@ def test_the_rules_of_two_nodes_end_with_the_third(conductor: FakeMember) -> Non
     assert any("pcmk_delay_max ends" in line for line in changed)
 
 
+def test_a_member_that_missed_a_change_starts_again_with_the_present_list(
+    conductor: FakeMember,
+) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    conductor.nodes[THIRD.name] = {"online": "false", "unclean": "false"}
+    conductor.calls.clear()
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    words = [call[1:3] for call in conductor.calls if call[:2] == ("pcs", "cluster")]
+    order = [word for _, word in words]
+    assert order == ["sync", "stop", "start", "reload"]
+    conductor.nodes[THIRD.name]["online"] = "true"
+    assert perform(conductor, Verb.ADMIT, admission(conductor)) == []
+
+
 def test_admitting_again_completes_and_then_changes_nothing(conductor: FakeMember) -> None:
     perform(conductor, Verb.ADMIT, admission(conductor))
     before = conductor.snapshot(), conductor.live
