@@ -17,6 +17,7 @@ class FakeMember(FakeNode):
 
     nodes: dict[str, dict[str, str]] = field(default_factory=dict)
     known_at_removal: list[str] = field(default_factory=list)  # to whom pcs could have talked
+    remembered: list[str] = field(default_factory=list)  # by the controller, though not listed
     fences: dict[str, str] = field(default_factory=dict)  # target -> status, as crm_mon shows it
 
     @property
@@ -84,6 +85,13 @@ class FakeMember(FakeNode):
         )
         shown = f"<nodes>{nodes}</nodes><fence_history>{fences}</fence_history>"
         return f"<pacemaker-result>{shown}</pacemaker-result>"
+
+    def _crm_node(self, words: list[str], _: bytes) -> str:
+        if words[0] == "--list":
+            return "".join(f"{number} {name} lost\n" for number, name in enumerate(self.remembered))
+        assert words[:2] == ["--force", "--remove"]
+        self.remembered.remove(words[2])
+        return ""
 
     def _stonith_admin(self, words: list[str], _: bytes) -> None:
         assert words[0] == "--confirm"

@@ -220,6 +220,15 @@ def test_nobody_is_taken_out_while_its_fence_is_under_way(conductor: FakeMember)
     assert perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
 
 
+def test_pacemaker_is_told_again_to_forget_whom_it_still_knows(conductor: FakeMember) -> None:
+    """Or the next node, which gets the free Corosync id, would never be let in."""
+    gone(conductor)
+    conductor.remembered = [MEMBERS[0].name, MEMBERS[1].name]
+    changed = perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert f"Pacemaker no longer knows {MEMBERS[1].name}" in changed
+    assert conductor.remembered == [MEMBERS[0].name]
+
+
 def test_a_member_that_may_still_run_is_not_called_off_because_somebody_asks(
     conductor: FakeMember,
 ) -> None:
