@@ -87,7 +87,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         return
     forming = not k.formed
     # Without Pacemaker's word only the files tell whether this node still is a member.
-    every = SURVEY_EVERY if forming or k.cluster is None else SURVEY_FORMED
+    doubtful = forming or k.cluster is None or day_two.behind(k)
+    every = SURVEY_EVERY if doubtful else SURVEY_FORMED
     yield Action("survey"), 0.0 if _must_look(k, now) else every
     if not k.trusted:
         yield Action("token"), 0.0

@@ -168,6 +168,14 @@ def disowned(k: Knowledge) -> bool:
     )
 
 
+def behind(k: Knowledge) -> bool:
+    """Tell whether the conductor lists other members than this node knows of."""
+    said = next((h.hello.members for h in k.heard.values() if h.hello.conductor), ())
+    if not said or not k.formed or k.decree is None:
+        return False
+    return {member.instance_id for member in said} != set(k.decree.roster)
+
+
 def outdated(k: Knowledge) -> tuple[str, ...]:
     """Return the formed members that list other members than this node: they missed a change."""
     roster = k.decree.roster if k.formed and k.decree is not None else ()
