@@ -44,8 +44,13 @@ BANNED = {
 }
 
 
-# ADR 11: pcs asks a leaving node whether the others keep their quorum; a terminated one cannot say.
-ARGUED = {'return () if state == "online" else ("--skip-offline", "--force")'}
+# ADR 11 tells why: a node that is terminated, offline or gone cannot answer what pcs asks it.
+ARGUED = {
+    'return () if state == "online" else ("--skip-offline", "--force")',
+    'change.cluster(host, "stop", newcomer.name, "--force")',
+    'host.run(["crm_node", "--force", "--remove", name], timeout=_MON_TIMEOUT),',
+    'f"type `crm_node --force --remove {name}` on this node; the step is tried again",',
+}
 BANNED_IN_SCRIPTS = {
     "TLS without verification": r"curl[^|;]*\s(?:-k|--insecure)\b|--no-check-certificate",
     "signatures not checked": r"--allow-unauthenticated|trusted=yes|--nogpgcheck|gpgcheck=0",
