@@ -119,7 +119,8 @@ def _have_pacemaker_forget(host: Host, name: str) -> Iterator[str]:
             f"Pacemaker still knows {name}",
             refused=False,
             why="its controller counts it as a member",
-            cure="nothing to do: it is tried again",
+            cure="it is tried again; if it stays so, type `systemctl restart pacemaker` on each"
+            " member in turn",
         )
     yield f"Pacemaker no longer knows {name}"
 

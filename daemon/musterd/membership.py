@@ -71,8 +71,8 @@ def next_change(now: Membership) -> Plan:
     plans = (
         *(_leave(now, member) for member in members if member.instance_id in now.asked),
         *(_start_over(now, member) for member in members if member.instance_id in now.blank),
-        _admit(now),
         _finish(now),
+        _admit(now),
         _refused(now),
     )
     # What waits, or only a person can end, must keep nothing else from being done.
@@ -232,10 +232,12 @@ def _finish(now: Membership) -> Plan:
     if now.outdated:
         why = "a member that was away still lists other members"
         return Plan(Step(Verb.ADMIT, why, now.outdated[0]))
-    if not now.lingering:
+    asking = {one.instance_id for one in now.newcomers if _offers(one)}
+    left = [one for one in now.lingering if one not in asking]
+    if not left:
         return Plan()
-    why = f"only the fencing device still knows {now.lingering[0]}"
-    return Plan(Step(Verb.EXPEL, why, now.lingering[0]))
+    why = f"only the fencing device still knows {left[0]}"
+    return Plan(Step(Verb.EXPEL, why, left[0]))
 
 
 def _replace(now: Membership, member: Member) -> Plan:
