@@ -37,9 +37,17 @@ class ClientError(Exception):
 
 
 class UnreachableError(ClientError):
-    """Nobody answers at the socket, or not in time."""
+    """Nobody answers at the socket, or not in time.
+
+    Attributes:
+        late: somebody holds the socket, who has not answered yet.
+    """
 
     exit = Exit.UNREACHABLE
+
+    def __init__(self, what: str, *, why: str = "", cure: str = "", late: bool = False) -> None:
+        super().__init__(what, why=why, cure=cure)
+        self.late = late
 
 
 class TimedOutError(ClientError):

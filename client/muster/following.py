@@ -10,6 +10,7 @@ from muster.fields import Document, number, text
 from muster.transport import EventStream, Transport
 
 PATIENCE = 30.0  # seconds without musterd before giving up: it restarts in less, and so does a boot
+LATE = 10  # times the patience for a musterd that is there, on a machine too busy to let it answer
 RETRY = 0.5  # seconds between attempts to connect
 REMEMBERED = 4_096  # events; the daemon keeps fewer
 
@@ -100,8 +101,10 @@ class Follower:
         self._hang_up()
         if self._away_since is None:
             self._away_since = now
-        elif self._patience is not None and now - self._away_since > self._patience:
-            raise error
+        elif self._patience is not None:
+            patience = self._patience * (LATE if error.late else 1)
+            if now - self._away_since > patience:
+                raise error
 
     def _hang_up(self) -> None:
         if self._stream is not None:

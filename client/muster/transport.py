@@ -74,7 +74,7 @@ def explain(error: OSError, path: str) -> ClientError:
     if isinstance(error, ConnectionRefusedError):
         return UnreachableError(what, why=f"nobody listens on {path}", cure=start)
     if isinstance(error, TimeoutError):
-        return UnreachableError(what, why="it did not answer in time", cure=logs)
+        return UnreachableError(what, why="it did not answer in time", cure=logs, late=True)
     return UnreachableError(what, why=f"{path}: {error.strerror or error}", cure=logs)
 
 

@@ -1,6 +1,8 @@
 """`muster events`, and what follows them through restarts."""
 
 import json
+import socket
+from pathlib import Path
 
 import pytest
 from tests.unit.client.conftest import Musterd, counted, printed
@@ -9,6 +11,7 @@ from muster import cli
 from muster.context import Context
 from muster.errors import UnreachableError
 from muster.following import Follower
+from muster.transport import Transport
 
 
 def test_kept_events_are_printed_aligned(musterd: Musterd, context: Context) -> None:
@@ -72,3 +75,18 @@ def test_a_follower_loses_patience(context: Context) -> None:
     assert follower.take(1) == []
     with pytest.raises(UnreachableError, match="cannot reach musterd"):
         follower.take(1)
+
+
+def test_a_follower_bears_longer_with_a_musterd_that_is_there_and_late(tmp_path: Path) -> None:
+    """Sixteen nodes on one small machine: the socket is held, and the answer takes minutes."""
+    path = str(tmp_path / "late.sock")
+    moments = iter([0.0, 10.0, 299.0, 301.0])
+    with socket.socket(socket.AF_UNIX) as late:
+        late.bind(path)
+        late.listen()
+        follower = Follower(
+            Transport(path, path), patience=30, clock=lambda: next(moments), pause=lambda _: None
+        )
+        assert [follower.status(0.01) for _ in range(3)] == [None, None, None]
+        with pytest.raises(UnreachableError, match="cannot reach musterd"):
+            follower.status(0.01)
