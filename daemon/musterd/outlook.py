@@ -211,7 +211,11 @@ def _formed(k: Knowledge, now: float) -> Outlook:
             else f"type `muster leave {lost[0].name}`",
         )
     if down:
-        return Outlook(Phase.FORMED, f"{name} is formed; offline: {down}", "look at them")
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed; offline: {down}",
+            f"look there; `muster leave {k.cluster.offline[0]}` takes out one that is gone for good",
+        )
     idle = _idle_conductor(k, k.cluster.dc)
     if idle is not None:
         return Outlook(
