@@ -137,6 +137,11 @@ SIM := PYTHONPATH=tests/sim:tests/bench:tests/lab:daemon:client nice $(BIN)/pyth
 sim: venv
 	$(SIM) --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))
 
+# The same with day two mixed in: instances come, leave, are replaced and lose their disk meanwhile.
+.PHONY: sim-mixed
+sim-mixed: venv
+	$(SIM) --mixed --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))
+
 # The same for what comes after the founding: members join, leave, die, lose their disk.
 .PHONY: sim-lives
 sim-lives: venv

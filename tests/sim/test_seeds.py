@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 2_000
+MIXED = 200
 BIG = 999  # a seed with sixteen founders
 WAITING = (8, 9, 47)  # seeds whose founding waits for somebody lost
 
@@ -27,6 +29,15 @@ def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
     assert not broken, "\n".join((*broken, "replay: python -m muster_sim --seed N --transcript"))
     assert len({result.seed for result in found}) == SEEDS
     assert sum(result.formed_at is not None for result in found) > SEEDS * 0.8
+
+
+@pytest.mark.timeout(900)
+def test_day_two_may_begin_before_the_founding_is_over() -> None:
+    """Instances come, leave, are replaced and lose their disk in the midst of a story's troubles."""
+    found = tuple(many.results(partial(run, mixed=True), range(MIXED), many.processors()))
+    broken = [f"seed {result.seed}: {result.problem}" for result in found if result.problem]
+    assert not broken, "\n".join((*broken, "replay: python -m muster_sim --mixed --seed N"))
+    assert sum(result.formed_at is not None for result in found) > MIXED * 0.8
 
 
 def test_sixteen_founders_found_one_cluster() -> None:

@@ -3,14 +3,15 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from muster_bench import tables
 from muster_sim import broken, cost, many, report, spaces
 from muster_sim.explore import Explorer
 from muster_sim.life import live
-from muster_sim.run import run
+from muster_sim.run import Verdict, run
 
 TELL_EVERY = 30.0  # seconds
 
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="run this seed alone")
     parser.add_argument("--transcript", action="store_true", help="with --seed: tell what happens")
     parser.add_argument("--lives", action="store_true", help="of day two, not of the founding")
+    parser.add_argument("--mixed", action="store_true", help="with day two in the stories")
     parser.add_argument("--explore", action="store_true", help="explore the large spaces instead")
     parser.add_argument("--broken", action="store_true", help="find what is written wrongly")
     parser.add_argument("--cost", type=int, nargs="+", metavar="N", help="messages of N nodes")
@@ -39,18 +41,21 @@ def main(argv: list[str] | None = None) -> int:
     if asked.broken:
         return _broken(asked.seeds, asked.write)
     if asked.seed is not None:
-        verdict = (live if asked.lives else run)(asked.seed, transcript=asked.transcript)
+        verdict = _runner(asked)(asked.seed, transcript=asked.transcript)
         for line in verdict.transcript:
             print(line)
         print(f"seed {asked.seed}: {verdict.problem or 'every promise was kept'}")
         return int(bool(verdict.problem))
-    written = _lives if asked.lives else _seeds
     if asked.report:
-        return written(*many.read(asked.report), write=asked.write)
+        return _reported(asked, *many.read(asked.report))
     seeds = range(asked.first, asked.first + asked.seeds)
-    found = many.results(live if asked.lives else run, seeds, asked.processes)
+    found = many.results(_runner(asked), seeds, asked.processes)
     told = tuple(_told(many.kept(asked.keep, found) if asked.keep else found))
-    return written(told, (many.commit(),), write=asked.write)
+    return _reported(asked, told, (many.commit(),))
+
+
+def _runner(asked: argparse.Namespace) -> Callable[..., Verdict]:
+    return live if asked.lives else partial(run, mixed=asked.mixed)
 
 
 def _told(found: Iterable[many.Result]) -> Iterator[many.Result]:
@@ -65,18 +70,15 @@ def _told(found: Iterable[many.Result]) -> Iterator[many.Result]:
         yield result
 
 
-def _seeds(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
-    return _report("seeds", report.summary(found, commits), found, write)
-
-
-def _lives(found: Sequence[many.Result], commits: Iterable[str], write: Path | None) -> int:
-    return _report("lives", report.lives(found, commits), found, write)
-
-
-def _report(table: str, text: str, found: Sequence[many.Result], write: Path | None) -> int:
+def _reported(
+    asked: argparse.Namespace, found: Sequence[many.Result], commits: Iterable[str]
+) -> int:
+    told = report.lives if asked.lives else report.summary
+    table = "lives" if asked.lives else "mixed" if asked.mixed else "seeds"
+    text = told(found, commits)
     print(text)
-    if write is not None:
-        tables.write(table, text, write)
+    if asked.write is not None:
+        tables.write(table, text, asked.write)
     return int(any(result.problem for result in found))
 
 

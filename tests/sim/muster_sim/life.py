@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from muster_sim.hosts import Disk
 from muster_sim.kills import BOOT, RESTART
-from muster_sim.members import whole
+from muster_sim.members import call_back, dispensable, whole
 from muster_sim.run import Verdict
 from muster_sim.stage import play
 from muster_sim.watchers import ViolationError
@@ -53,7 +53,7 @@ class _Life:
 
     async def whole(self) -> Verdict:
         """Found, live, and judge."""
-        called = asyncio.create_task(self._call_back())
+        called = asyncio.create_task(call_back(self.region, self._chance))
         loop, problem, calm_at, whole_at = asyncio.get_running_loop(), "", 0.0, None
         try:
             for node in self.region.nodes:
@@ -89,30 +89,22 @@ class _Life:
     def _alive(self) -> list[SimNode]:
         return [node for node in self.region.nodes if not node.terminated]
 
-    async def _call_back(self) -> None:
-        """Do what status says on whoever was taken out, some time after: clear it, have it join."""
-        while True:
-            await asyncio.sleep(30.0 * self._chance.random())
-            for node in self._alive():
-                if node.engine is None or node.engine.status().phase != "leaving":
-                    continue
-                if node.host.disk.uuid:
-                    node.host.leave_cluster()  # pcs cluster destroy
-                else:
-                    await node.engine.join("uid 0")
-
     async def _event(self, kind: str) -> None:
         node = self._chance.choice(self._alive())
         self.region.tell(f"event: {kind} {node.short}")
         if kind == "launch" and len(self._alive()) < LARGEST:
             self._launched += 1.0
             self.region.launch(self._launched).boot()
-        elif kind == "terminate" and node.host.started_at is not None and self._dispensable(node):
+        elif (
+            kind == "terminate"
+            and node.host.started_at is not None
+            and dispensable(self.region, node)
+        ):
             node.terminate()
         elif kind == "leave" and node.engine is not None:
             with suppress(MusterError):  # refused: it is in no cluster
                 await node.engine.leave("", "uid 0")
-        elif kind == "disk" and node.engine is not None and self._dispensable(node):
+        elif kind == "disk" and node.engine is not None and dispensable(self.region, node):
             node.crash()
             node.record, node.host.disk = None, Disk()
             self._again(node, BOOT)
@@ -123,12 +115,6 @@ class _Life:
             await self._cut_off(node)
         elif kind == "throttle":
             self._throttle(node)
-
-    def _dispensable(self, node: SimNode) -> bool:
-        """Tell whether the others go on: a majority of the list that all of them have."""
-        here, listed = self.region.cluster.partition_of(node.host), node.host.disk.members
-        agreed = all(set(other.disk.members) == set(listed) for other in here)
-        return agreed and len(here) > 2 and (len(here) - 1) * 2 > len(listed)
 
     def _again(self, node: SimNode, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, _boot, node)

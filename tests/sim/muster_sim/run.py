@@ -1,16 +1,19 @@
 """Run a story on whole daemons in virtual time, watch the promises, judge the end."""
 
 import asyncio
+import random
 from dataclasses import dataclass
 
 from muster_sim.cells import Recall, persisted
-from muster_sim.scenarios import Story, story
+from muster_sim.members import all_list_all, call_back
+from muster_sim.scenarios import Story, day_two, story
 from muster_sim.stage import play
 from muster_sim.troubles import Troubles
 from muster_sim.watchers import ViolationError, Watch, stuck
 from muster_sim.world import SimNode, SimRegion
 
 PATIENCE = 240.0  # virtual seconds after the last trouble within which all must be well
+LONGER = 900.0  # where day two is mixed in: members are admitted one by one
 # Longer than any wait of the daemon's own: who has said the same for so long says it for good.
 STILL = 60.0
 LOOK_EVERY = 0.5
@@ -34,7 +37,12 @@ class Verdict:
 
 
 def run(
-    seed: int, *, transcript: bool = False, patient: bool = False, recall: Recall = persisted
+    seed: int,
+    *,
+    transcript: bool = False,
+    patient: bool = False,
+    mixed: bool = False,
+    recall: Recall = persisted,
 ) -> Verdict:
     """Run the seed's story.
 
@@ -42,11 +50,12 @@ def run(
         seed: whose story.
         transcript: tell what happens.
         patient: watch a region that waits to the very end.
+        mixed: day two does not wait until the founding and its troubles are over.
         recall: what of the durable part a daemon finds when it starts again.
     """
 
     async def whole() -> Verdict:
-        told = _Run(story(seed), transcript=transcript, patient=patient)
+        told = _Run(story(seed), transcript=transcript, patient=patient, mixed=mixed)
         told.region.recall = recall
         return await told.whole()
 
@@ -54,14 +63,17 @@ def run(
 
 
 class _Run:
-    def __init__(self, told: Story, *, transcript: bool, patient: bool) -> None:
+    def __init__(self, told: Story, *, transcript: bool, patient: bool, mixed: bool) -> None:
         self._story = told
         self._patient = patient
+        self._happens = told.troubles + (day_two(told) if mixed else ())
+        self._mixed = mixed
         self.region = SimRegion(told.seed, told.size, told.created)
         self.region.transcript = [str(told)] if transcript else None
         self._troubles = Troubles(self.region, told.absent)
         self._watch = Watch(self.region, told.absent)
         self._tasks: list[asyncio.Task[None]] = []
+        self._lasting: list[asyncio.Task[None]] = []  # what goes on to the end
 
     async def whole(self) -> Verdict:
         """Boot, trouble, calm, judge."""
@@ -71,7 +83,10 @@ class _Run:
                 node.becomes(tagged=False)
             if node.number not in told.absent:
                 self._tasks.append(asyncio.create_task(self._boot(node, at)))
-        self._tasks += [asyncio.create_task(self._troubles.befall(one)) for one in told.troubles]
+        self._tasks += [asyncio.create_task(self._troubles.befall(one)) for one in self._happens]
+        if self._mixed:
+            chance = random.Random(f"called/{told.seed}")
+            self._lasting.append(asyncio.create_task(call_back(region, chance)))
         problem, calm_at = "", 0.0
         try:
             while not all(task.done() for task in self._tasks):
@@ -79,11 +94,11 @@ class _Run:
             await asyncio.gather(*self._tasks)
             calm_at = loop.time()
             region.tell("calm")
-            problem = await self._judged(calm_at + PATIENCE)
+            problem = await self._judged(calm_at + (LONGER if self._mixed else PATIENCE))
         except ViolationError as violation:
             problem = str(violation)
         ended = loop.time()
-        for task in self._tasks:
+        for task in (*self._lasting, *self._tasks):
             task.cancel()
         await region.end()
         return Verdict(
@@ -93,7 +108,7 @@ class _Run:
             problem=problem,
             formed_at=self._watch.formed_at if self._watch.formed else None,
             calm_at=calm_at,
-            troubled=bool(told.troubles or told.absent),
+            troubled=bool(self._happens or told.absent),
             seconds=ended,
             hellos=sum(node.counts.hellos for node in region.nodes),
             messages=sum(node.counts.messages for node in region.nodes),
@@ -110,15 +125,30 @@ class _Run:
         said, since = self._watch.said(), loop.time()
         while loop.time() < end:
             await self._pass()
-            if self._watch.formed:
+            if self._watch.formed and self._whole():
                 return ""
             now = self._watch.said()
             if now != said:
                 said, since = now, loop.time()
             still = loop.time() - since >= STILL
-            if still and not self._patient and not stuck(self.region, self._story.absent):
+            if (
+                still
+                and not (self._patient or self._watch.formed)
+                and not stuck(self.region, self._story.absent)
+            ):
                 return ""
+        if self._watch.formed:
+            return "; ".join(f"{phase}: {reason}" for phase, reason in said)
         return stuck(self.region, self._story.absent)
+
+    def _whole(self) -> bool:
+        """Tell whether nobody stays outside who could be let in."""
+        region, absent = self.region, self._story.absent
+        alive = [node for node in region.nodes if not node.terminated]
+        away = any(n.number in absent or not n.tagged for n in region.nodes)
+        hosts = [node.host for node in alive]
+        ruled = any(h.started_at is not None and region.cluster.quorate(h) for h in hosts)
+        return not self._mixed or away or not ruled or all_list_all(region)
 
     async def _boot(self, node: SimNode, at: float) -> None:
         await asyncio.sleep(at)

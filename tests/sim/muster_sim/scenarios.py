@@ -16,6 +16,9 @@ _AIMED = (
 # Most rules need two or three founders to be broken; more of them cost with their square.
 SIZES = (*(2,) * 24, *(3,) * 28, 4, 4, 4, 5, 5, 6, 7)
 BIG = 1000  # one seed in so many has sixteen founders
+# What an administrator and a growing group do meanwhile, in stories that are mixed.
+DAY_TWO = ("launch", "launch", "leave", "lose disk", "terminate and replace", "crash node")
+DAY_TWO_UNTIL = 120.0  # virtual seconds; founding takes 20 to 90
 KINDS = (
     *("cut both ways", "cut one way", "lose", "repeat", "slow"),
     *("EC2 omits", "EC2 fails", "EC2 throttles", "EC2 lags"),
@@ -93,6 +96,20 @@ def story(seed: int) -> Story:
         troubles.append(Trouble(at, 0.0, "tag gained", tuple(untagged)))
     troubles.sort(key=lambda t: t.at)
     return Story(seed, size, boots, created, tuple(troubles), absent, untagged)
+
+
+def day_two(told: Story) -> tuple[Trouble, ...]:
+    """Return what of day two is mixed into a story, from before its founding to well after."""
+    chance = random.Random(f"day two/{told.seed}")
+    return tuple(
+        Trouble(
+            at=round(chance.uniform(0.0, DAY_TWO_UNTIL), 3),
+            lasts=round(chance.choice((2.0, 8.0, 20.0)) * chance.uniform(0.5, 1.2), 3),
+            what=chance.choice(DAY_TWO),
+            nodes=(chance.randint(1, len(told.boots)),),
+        )
+        for _ in range(chance.choice((1, 2, 3)))
+    )
 
 
 def _trouble(chance: random.Random, count: int) -> Trouble:

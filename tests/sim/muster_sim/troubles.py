@@ -1,10 +1,13 @@
 """What goes wrong in a story, done to a region."""
 
 import asyncio
+from contextlib import suppress
 
+from muster_sim.hosts import Disk
+from muster_sim.members import dispensable
 from muster_sim.scenarios import CALM_AT, Trouble
 from muster_sim.world import SimNode, SimRegion
-from musterd.errors import CloudError, CloudErrorKind
+from musterd.errors import CloudError, CloudErrorKind, MusterError
 from musterd.model import InstanceState
 
 _KINDS = {"EC2 fails": CloudErrorKind.UNREACHABLE, "EC2 throttles": CloudErrorKind.THROTTLED}
@@ -48,6 +51,12 @@ class Troubles:
                 await self._tag(trouble, nodes[0])
             case ["clock", "jumps"]:
                 nodes[0].wall_ahead += 20_000.0 * (trouble.strength - 0.5)
+            case ["launch"]:
+                self._launch()
+            case ["leave"]:
+                await self._leave(nodes[0])
+            case ["lose", "disk"]:
+                await self._lose_disk(trouble, nodes[0])
             case ["disk", "full"]:
                 await self._full(trouble, nodes[0])
             case _:
@@ -117,6 +126,23 @@ class Troubles:
         self._region.full.discard(node.instance_id)
         await self._down(Trouble(trouble.at, 1.0, "kill daemon"), node)
 
+    def _launch(self) -> None:
+        self.boot(self._region.launch(2000.0 + asyncio.get_running_loop().time()))
+
+    async def _leave(self, node: SimNode) -> None:
+        if node.engine is not None:
+            with suppress(MusterError):  # refused: it is in no cluster
+                await node.engine.leave("", "uid 0")
+
+    async def _lose_disk(self, trouble: Trouble, node: SimNode) -> None:
+        """The root volume of a member that the others do without is made anew."""
+        if node.engine is None or not (node.engine.formed() and dispensable(self._region, node)):
+            return
+        node.crash()
+        node.record, node.host.disk = None, Disk()
+        await asyncio.sleep(trouble.lasts)
+        self.boot(node)
+
     async def _down(self, trouble: Trouble, node: SimNode) -> None:
         if node.terminated or node.number in self._absent:
             return
@@ -125,7 +151,7 @@ class Troubles:
         elif trouble.what == "terminate and replace":
             node.terminate()
             await asyncio.sleep(trouble.lasts)
-            self.boot(self._region.launch(2000.0 + asyncio.get_running_loop().time()))
+            self._launch()
             return
         else:
             node.crash()

@@ -107,6 +107,11 @@ def _waits_to_join(node: SimNode, lost: Iterable[SimNode] = ()) -> bool:
     return any(told in reason for told in _OUTSIDE)
 
 
+def _lacks_quorum(node: SimNode, lost: Iterable[SimNode]) -> bool:
+    reason = node.status.reason if node.status is not None else ""
+    return "no quorum" in reason and any(_blames(reason, one) for one in lost)
+
+
 def _blames(reason: str, node: SimNode) -> bool:
     named = node.instance_id in reason or node.host.name in reason
     return named or (not node.tagged and "instances carry the tag" in reason)
@@ -120,6 +125,8 @@ def stuck(region: SimRegion, absent: frozenset[int]) -> str:
     """
     lost = _lost(region, absent)
     waiting = [n for n in _here(region, absent) if n.tagged and not _waits_to_join(n)]
+    if any(_lacks_quorum(node, lost) for node in waiting):  # nobody can be admitted then
+        waiting = [n for n in waiting if n.status is None or n.status.phase != Phase.JOINING]
     blamed = set(lost)
     for node in waiting:
         reason = node.status.reason if node.status is not None else ""
