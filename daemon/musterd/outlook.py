@@ -214,7 +214,7 @@ def _formed(k: Knowledge, now: float) -> Outlook:
         return Outlook(
             Phase.FORMED,
             f"{name} is formed; offline: {down}",
-            f"look there; `muster leave {k.cluster.offline[0]}` takes out one that is gone for good",
+            f"look there; `muster leave {k.cluster.offline[0]}` takes out what is gone for good",
         )
     idle = _idle_conductor(k, k.cluster.dc)
     if idle is not None:

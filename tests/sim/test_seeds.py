@@ -33,7 +33,7 @@ def test_every_seed_ends_with_one_cluster_or_a_named_reason() -> None:
 
 @pytest.mark.timeout(900)
 def test_day_two_may_begin_before_the_founding_is_over() -> None:
-    """Instances come, leave, are replaced and lose their disk in the midst of a story's troubles."""
+    """Instances come, leave, are replaced and lose their disk amid the troubles of a story."""
     found = tuple(many.results(partial(run, mixed=True), range(MIXED), many.processors()))
     broken = [f"seed {result.seed}: {result.problem}" for result in found if result.problem]
     assert not broken, "\n".join((*broken, "replay: python -m muster_sim --mixed --seed N"))
