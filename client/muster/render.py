@@ -165,13 +165,14 @@ def _nodes(document: Document, screen: Screen, folded: bool) -> None:
     nodes, own = rows(document, "nodes"), text(part(document, "self"), "instance_id")
     if not nodes:
         return
+    is_formed = text(document, "phase") == "formed"
     shown = [node for node in nodes if not (folded and _well(node))]
     region = common_start([text(node, "zone") for node in nodes])
     screen.heading("Nodes", f"in {region}" if region else "")
     names = [(text(node, "name") or "-", "") for node in shown]
     columns = [
         Column("NAME", names, brief=host),
-        Column("STATE", [_state(node) for node in shown]),
+        Column("STATE", [_state(node, formed=is_formed) for node in shown]),
         Column("HEARD", [_heard(node, own, screen) for node in shown]),
     ]
     doing: list[Cell] = [
@@ -212,12 +213,12 @@ def _well(node: Document) -> bool:
     return flag(node, "online") and text(node, "phase") in {"formed", ""}
 
 
-def _state(node: Document) -> Cell:
-    """Return a node's phase; once it is formed, Pacemaker's word on it."""
+def _state(node: Document, *, formed: bool) -> Cell:
+    """Return a node's phase; once it, or the cluster as we see it, is formed, Pacemaker's word."""
     phase = text(node, "phase")
     if flag(node, "online"):
         return ("online" if phase in {"formed", ""} else f"{phase}, online", GOOD)
-    if phase == "formed":
+    if phase == "formed" or (formed and phase == "founding"):
         return "OFFLINE", BAD
     return phase or "-", PHASE_PAINT.get(phase, "")
 

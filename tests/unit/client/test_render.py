@@ -1,6 +1,7 @@
 """The status screen against golden files (see `pictures`), and what must hold of every screen."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from tests.unit.client import pictures
@@ -49,6 +50,17 @@ def test_what_is_wrong_comes_before_everything_that_is_well() -> None:
     wrong = next(n for n, line in enumerate(lines) if "ip-10-0-0-13 is not online" in line)
     assert wrong < lines.index("Nodes")
     assert "aws ec2 describe-instances --instance-ids i-0123456789abcde3f" in golden("fenced-80")
+
+
+def test_a_member_lost_just_before_it_said_formed_is_offline() -> None:
+    """What it did last matters less than that it is gone."""
+    status = formed()
+    lost = replace(status.nodes[2], phase="founding", online=False)
+    document = pictures.wire(replace(status, nodes=(*status.nodes[:2], lost)))
+    [told] = [
+        line for line in render.status(document, Screen(NOW)) if line.startswith("  ip-10-0-0-13 ")
+    ]
+    assert told.split()[1] == "OFFLINE"
 
 
 def test_a_document_of_another_age_is_still_drawn() -> None:
