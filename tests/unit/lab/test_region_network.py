@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -220,3 +221,53 @@ async def test_the_router_follows_the_table_and_ports_follow_the_check(
     assert machines.addresses[first] == {primaries[first]}
     await aws.ec2("delete_route", **route)
     assert machines.routes == {}
+
+
+async def test_a_security_group_lets_in_what_its_rules_say(aws: Aws) -> None:
+    async def lets_in() -> list[Any]:
+        [group] = (await aws.ec2("describe_security_groups"))["SecurityGroups"]
+        return [(rule["IpProtocol"], rule.get("FromPort")) for rule in group["IpPermissions"]]
+
+    [group] = (await aws.ec2("describe_security_groups"))["SecurityGroups"]
+    everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    corosync = [
+        {
+            "IpProtocol": "udp",
+            "FromPort": 5404,
+            "ToPort": 5412,
+            "UserIdGroupPairs": [{"GroupId": group["GroupId"]}],
+        }
+    ]
+    own = {"GroupId": group["GroupId"]}
+    await aws.ec2("authorize_security_group_ingress", **own, IpPermissions=corosync)
+    await aws.ec2("revoke_security_group_ingress", **own, IpPermissions=everything)
+    assert await lets_in() == [("udp", 5404)]
+    with pytest.raises(ClientError) as refused:
+        await aws.ec2("authorize_security_group_ingress", **own, IpPermissions=corosync)
+    assert refusal(refused) == "InvalidPermission.Duplicate"
+    with pytest.raises(ClientError) as refused:
+        await aws.ec2("revoke_security_group_ingress", **own, IpPermissions=everything)
+    assert refusal(refused) == "InvalidPermission.NotFound"
+
+
+async def test_an_instance_profile_is_taken_away_and_given_back(aws: Aws, running: Running) -> None:
+    (instance_id,) = await running()
+    wanted = [{"Name": "instance-id", "Values": [instance_id]}]
+
+    async def associations() -> list[Any]:
+        told = await aws.ec2("describe_iam_instance_profile_associations", Filters=wanted)
+        return list(told["IamInstanceProfileAssociations"])
+
+    assert await associations() == []
+    given = {"InstanceId": instance_id, "IamInstanceProfile": {"Name": "muster"}}
+    await aws.ec2("associate_iam_instance_profile", **given)
+    [held] = await associations()
+    with pytest.raises(ClientError) as refused:
+        await aws.ec2("associate_iam_instance_profile", **given)
+    assert refusal(refused) == "IncorrectState"
+    taken = {"AssociationId": held["AssociationId"]}
+    await aws.ec2("disassociate_iam_instance_profile", **taken)
+    assert await associations() == []
+    with pytest.raises(ClientError) as refused:
+        await aws.ec2("disassociate_iam_instance_profile", **taken)
+    assert refusal(refused) == "InvalidAssociationID.NotFound"

@@ -1,4 +1,4 @@
-"""EC2 actions on what the VPC is made of: subnets, groups, routes, zones."""
+"""EC2 actions on what the VPC is made of: subnets, routes, zones."""
 
 from ipaddress import IPv4Network
 from typing import Any
@@ -62,32 +62,6 @@ async def describe_vpcs(request: Request) -> Answer:
         "Tags": [],
     }
     return {"Vpcs": [shape for _ in chosen]}
-
-
-async def describe_security_groups(request: Request) -> Answer:
-    """DescribeSecurityGroups: the default group, open in both directions."""
-    estate = request.seen
-    for wanted in request.params.get("GroupIds", []):
-        if wanted != estate.group_id:
-            raise AwsError("InvalidGroup.NotFound", f"The security group '{wanted}' does not exist")
-    fields: dict[str, Values[str]] = {
-        "group-id": lambda group: [group],
-        "group-name": lambda _: ["default"],
-        "vpc-id": lambda _: [estate.vpc_id],
-    }
-    chosen = keep([estate.group_id], request.params.get("Filters", []), fields, lambda _: {})
-    everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-    shape = {
-        "GroupId": estate.group_id,
-        "GroupName": "default",
-        "Description": "default VPC security group",
-        "IpPermissions": [everything],
-        "IpPermissionsEgress": [everything],
-        "OwnerId": ACCOUNT,
-        "VpcId": estate.vpc_id,
-        "Tags": [],
-    }
-    return {"SecurityGroups": [shape for _ in chosen]}
 
 
 async def describe_route_tables(request: Request) -> Answer:
@@ -261,7 +235,6 @@ ACTIONS: dict[str, Action] = {
     "DescribeAvailabilityZones": describe_availability_zones,
     "DescribeRegions": describe_regions,
     "DescribeRouteTables": describe_route_tables,
-    "DescribeSecurityGroups": describe_security_groups,
     "DescribeSubnets": describe_subnets,
     "DescribeVpcs": describe_vpcs,
     "ReplaceRoute": replace_route,

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from .actions_elastic import ACTIONS as ELASTIC_ACTIONS
+from .actions_groups import ACTIONS as GROUP_ACTIONS
 from .actions_images import ACTIONS as IMAGE_ACTIONS
 from .actions_instances import ACTIONS as INSTANCE_ACTIONS
 from .actions_interfaces import ACTIONS as INTERFACE_ACTIONS
 from .actions_network import ACTIONS as NETWORK_ACTIONS
 from .actions_placement import ACTIONS as PLACEMENT_ACTIONS
+from .actions_profiles import ACTIONS as PROFILE_ACTIONS
 from .actions_tags import ACTIONS as TAG_ACTIONS
 from .actions_volumes import ACTIONS as VOLUME_ACTIONS
 from .credentials import Caller
@@ -27,6 +29,8 @@ ACTIONS: Mapping[str, Action] = {
     **NETWORK_ACTIONS,
     **IMAGE_ACTIONS,
     **PLACEMENT_ACTIONS,
+    **GROUP_ACTIONS,
+    **PROFILE_ACTIONS,
     **TAG_ACTIONS,
     **VOLUME_ACTIONS,
 }

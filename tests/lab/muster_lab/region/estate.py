@@ -4,16 +4,18 @@ import copy
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from itertools import islice
+from typing import Any
 
 from .errors import AwsError, invalid_value
 from .model import (
     DEFAULT_TYPE,
+    EVERYTHING,
     IMAGES,
     ElasticAddress,
     Image,
@@ -87,6 +89,8 @@ class Estate:
         self.clock = clock
         self.vpc_id = _fixed_id("vpc", region)
         self.group_id = _fixed_id("sg", region)
+        # Of the one security group, in EC2's shape; replaced, never changed in place.
+        self.ingress: list[Mapping[str, Any]] = [EVERYTHING]
         self.images = {image.image_id: image for image in IMAGES}
         self.instances: dict[str, Instance] = {}
         self.elastic: dict[str, ElasticAddress] = {}

@@ -1,5 +1,6 @@
 """The things a region holds, as plain data. The rules are in `estate` and `addressing`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -7,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 ACCOUNT = "123456789012"
+EVERYTHING: Mapping[str, Any] = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+"""A rule of a security group that lets everything through, in EC2's shape."""
 
 
 class State(StrEnum):
