@@ -45,6 +45,7 @@ from musterd.status import config_of, hello_of, preflight_of, status_of
 
 HELPER = frozenset({"survey", "step", "fence", "apply"})  # actions that muster-helper performs
 PUBLISH_EVERY = 1.0  # seconds between writes of the status, unless the phase changes
+LOOK = 5.0  # seconds that whoever examines the node waits for a look at it; it takes half a second
 SHORTEST = 0.02  # seconds the engine sleeps at least, unless something happens
 
 log = structlog.get_logger("musterd")
@@ -392,8 +393,20 @@ class Engine:
     async def preflight(self) -> Preflight:
         """Look at everything the cluster needs, now."""
         began = self._now()
+        await self._look_anew()
         checks = await self._actions.examiner.checks(self._k)
         return preflight_of(checks, self._now() - began)
+
+    async def _look_anew(self) -> None:
+        """Have the node in mind as it is now; while it is being changed, as it was."""
+        if HELPER & self._under_way.keys():
+            return
+        await self._inbox.put(lambda: setattr(self._k, "facts_stale", True))
+        await self.ping()
+        looking = self._under_way.get("survey")
+        if looking is not None:
+            await asyncio.wait({looking}, timeout=LOOK)
+            await self.ping()
 
     def operation(self, operation_id: str) -> Operation | None:
         """Return how far an operation is."""

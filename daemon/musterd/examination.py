@@ -4,10 +4,10 @@ Also the other side of it: what a peer asks this node to try.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar
 
-from musterd import course, making, preflight
+from musterd import course, making, preflight, storage
 from musterd.errors import MusterError
 from musterd.knowledge import Knowledge
 from musterd.model import Contact, GroupRule, Instance, Node
@@ -159,8 +159,8 @@ class Examiner:
                 for action in ("ec2:StopInstances", "ec2:StartInstances"):
                     _, answer = await _tried(cloud.rehearse(action, peer), action)
                     found[f"{action} of {peer}"] = answer
-        for action, resource in _resources(k, spec):
-            _, answer = await _tried(cloud.rehearse(action, resource, k.own_id), action)
+        for action, resource, where in _resources(k, k.node, spec):
+            _, answer = await _tried(cloud.rehearse(action, resource, where), action)
             found[f"{action} with {resource}"] = answer
         return found
 
@@ -211,16 +211,22 @@ class Examiner:
         return await self._network.exchange(nonce, k.node.address, address, seconds)
 
 
-def _resources(k: Knowledge, spec: Spec) -> list[tuple[str, str]]:
-    """Return what else of EC2 this node must be able to move: action and resource id."""
-    wanted = [("ec2:AssociateAddress", allocation) for allocation in k.allocations.values()]
+def _resources(k: Knowledge, node: Node, spec: Spec) -> Iterator[tuple[str, str, str]]:
+    """Yield what else of EC2 this node must be able to do: action, resource or tag, and where."""
+    for allocation in k.allocations.values():
+        yield "ec2:AssociateAddress", allocation, k.own_id
     for address in spec.address:
         if address.kind is AddressKind.OVERLAY:
-            wanted += [("ec2:ReplaceRoute", table) for table in address.route_tables]
+            for table in address.route_tables:
+                yield "ec2:ReplaceRoute", table, k.own_id
     tag = f"{spec.discovery.tag}={spec.cluster.name}"
-    wanted += [("ec2:AllocateAddress", tag) for _ in making.unallocated(k, spec)[:1]]
-    volumes = [disk.volume for disk in spec.shared_disk if disk.volume is not None]
-    return wanted + [("ec2:AttachVolume", volume) for volume in volumes]
+    if making.unallocated(k, spec):
+        yield "ec2:AllocateAddress", tag, ""
+    if any(storage.key(disk) not in k.volumes for disk in spec.shared_disk if disk.create):
+        yield "ec2:CreateVolume", tag, node.zone
+    for disk in spec.shared_disk:
+        if disk.volume is not None:
+            yield "ec2:AttachVolume", disk.volume, k.own_id
 
 
 async def _tried(asking: Awaitable[Found], what: str) -> tuple[Found | None, Answer]:

@@ -58,8 +58,8 @@ class Metadata(Protocol):
 
 
 REHEARSED = frozenset(
-    {"ec2:AllocateAddress", "ec2:AssociateAddress", "ec2:AttachVolume", "ec2:ReplaceRoute",
-     "ec2:StartInstances", "ec2:StopInstances"}
+    {"ec2:AllocateAddress", "ec2:AssociateAddress", "ec2:AttachVolume", "ec2:CreateVolume",
+     "ec2:ReplaceRoute", "ec2:StartInstances", "ec2:StopInstances"}
 )  # fmt: skip
 """Actions that `Cloud.rehearse` knows. AssignPrivateIpAddresses has no DryRun."""
 
@@ -96,11 +96,11 @@ class Cloud(Protocol):
     async def group_rules(self, group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
         """Return security group -> its permissions, in both directions."""
 
-    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
+    async def rehearse(self, action: str, about: str, where: str = "") -> None:
         """Prove by DryRun that this node may do an action to a resource. Raises CloudError.
 
-        `action` is one of `REHEARSED`, `about` the resource's id, `instance_id` to which it would
-        be tied, where the action ties one.
+        `action` is one of `REHEARSED`, `about` the resource's id, `where` the instance to which it
+        would be tied, where the action ties one, or the zone in which it would be made.
         """
 
 

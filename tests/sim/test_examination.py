@@ -56,6 +56,20 @@ def test_each_direction_is_told_by_whoever_can_tell_it() -> None:
     in_virtual_time(story)
 
 
+def test_who_asks_is_told_of_the_node_as_it_is_now() -> None:
+    """What somebody installs or breaks shows at once, not with the daemon's next look."""
+
+    async def story(region: SimRegion) -> None:
+        await asyncio.sleep(10.0)
+        third = region.nodes[2]
+        third.host.lacks = ("pcs is not installed: `apt install pcs`",)
+        assert errors(await examined(third), "software") == ["pcs is not installed"]
+        third.host.lacks = ()
+        assert errors(await examined(third), "software") == []
+
+    in_virtual_time(story)
+
+
 def test_a_founding_that_is_stuck_shows_why_by_itself() -> None:
     async def story(region: SimRegion) -> None:
         second = region.nodes[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from musterd.adapters.aws import Aws, error_code
+from musterd.adapters.ec2_provision import tagged
 from musterd.errors import CloudError, CloudErrorKind
 from musterd.model import GroupRule, Instance, InstanceState
 from musterd.ports import REHEARSED
@@ -211,14 +212,15 @@ class Ec2:
         for action in ("ec2:StopInstances", "ec2:StartInstances"):
             await self.rehearse(action, instance_id)
 
-    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
+    async def rehearse(self, action: str, about: str, where: str = "") -> None:
         """Prove by DryRun that this node may do an action to a resource.
 
         Args:
             action: one of `ports.REHEARSED`.
             about: id of the instance, allocation, route table or volume; of what is to be made
                 its tag, `KEY=VALUE`.
-            instance_id: to which the resource would be tied, where the action ties one.
+            where: the instance to which the resource would be tied, where the action ties one, or
+                the zone in which it would be made.
 
         Raises:
             CloudError: it may not (REFUSED), the resource is not there (WRONG), or that is not
@@ -229,7 +231,7 @@ class Ec2:
 
         def rehearse() -> None:
             try:
-                _attempt(self._client(), action, about, instance_id)
+                _attempt(self._client(), action, about, where)
             except ClientError as error:
                 if error_code(error) != "DryRunOperation":  # that one means: it would have
                     raise
@@ -248,36 +250,40 @@ def _holder(interface: "NetworkInterfaceTypeDef") -> str:
     return attached or interface.get("NetworkInterfaceId", "?")
 
 
-def _attempt(client: "EC2Client", action: str, about: str, instance_id: str) -> None:
+def _attempt(client: "EC2Client", action: str, about: str, where: str) -> None:
     """Call an action with DryRun, which always ends in an error that says what it would have."""
+    key, _, value = about.partition("=")
     match action:
         case "ec2:StopInstances":
             client.stop_instances(InstanceIds=[about], DryRun=True)
         case "ec2:StartInstances":
             client.start_instances(InstanceIds=[about], DryRun=True)
         case "ec2:AllocateAddress":
-            key, _, value = about.partition("=")
             client.allocate_address(
-                Domain="vpc",
-                TagSpecifications=[
-                    {"ResourceType": "elastic-ip", "Tags": [{"Key": key, "Value": value}]}
-                ],
+                Domain="vpc", TagSpecifications=[tagged("elastic-ip", {key: value})], DryRun=True
+            )
+        case "ec2:CreateVolume":
+            client.create_volume(
+                AvailabilityZone=where,
+                Size=4,
+                Iops=100,
+                VolumeType="io2",
+                MultiAttachEnabled=True,
+                TagSpecifications=[tagged("volume", {key: value})],
                 DryRun=True,
             )
         case "ec2:AssociateAddress":
-            client.associate_address(AllocationId=about, InstanceId=instance_id, DryRun=True)
+            client.associate_address(AllocationId=about, InstanceId=where, DryRun=True)
         case "ec2:ReplaceRoute":
             # Never carried out; the block is the documentation's (RFC 5737).
             client.replace_route(
                 RouteTableId=about,
                 DestinationCidrBlock="192.0.2.1/32",
-                InstanceId=instance_id,
+                InstanceId=where,
                 DryRun=True,
             )
         case "ec2:AttachVolume":
-            client.attach_volume(
-                VolumeId=about, InstanceId=instance_id, Device="/dev/sdz", DryRun=True
-            )
+            client.attach_volume(VolumeId=about, InstanceId=where, Device="/dev/sdz", DryRun=True)
 
 
 def parse_rule(permission: "IpPermissionOutputTypeDef", *, egress: bool) -> GroupRule:

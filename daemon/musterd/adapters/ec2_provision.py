@@ -57,7 +57,7 @@ class Ec2Provision:
 
         def allocate() -> tuple[str, str]:
             answer = self._client().allocate_address(
-                Domain="vpc", TagSpecifications=[_tagged("elastic-ip", tags)]
+                Domain="vpc", TagSpecifications=[tagged("elastic-ip", tags)]
             )
             return answer["PublicIp"], answer["AllocationId"]
 
@@ -108,7 +108,7 @@ class Ec2Provision:
                     VolumeType=wanted.kind,
                     MultiAttachEnabled=True,
                     ClientToken=token,
-                    TagSpecifications=[_tagged("volume", tags)],
+                    TagSpecifications=[tagged("volume", tags)],
                 )
             )
 
@@ -166,9 +166,10 @@ def _filters(tags: Mapping[str, str]) -> "list[FilterTypeDef]":
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
 
 
-def _tagged(
+def tagged(
     kind: Literal["elastic-ip", "volume"], tags: Mapping[str, str]
 ) -> "TagSpecificationTypeDef":
+    """Return what gives tags to a thing as it is made."""
     listed: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in tags.items()]
     return {"ResourceType": kind, "Tags": listed}
 

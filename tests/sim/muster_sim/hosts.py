@@ -74,6 +74,7 @@ class Host:
     chance: random.Random
     disk: Disk = field(default_factory=Disk)
     foreign: str = ""
+    lacks: tuple[str, ...] = ()  # what is not installed, in the helper's sentences
     started_at: float | None = None  # when corosync started, None while it does not run
     saw_other: bool = False  # of two members, since this one started
     starts: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,7 +103,7 @@ class Host:
             instance_id=self.instance_id,
             name=self.name,
             versions={"corosync": "3.1.7"},
-            missing=(),
+            missing=self.lacks,
             corosync=config,
             corosync_detail=self.foreign or self.disk.uuid,
             corosync_digest=self.disk.uuid,

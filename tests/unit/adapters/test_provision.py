@@ -73,6 +73,12 @@ async def test_making_an_address_can_be_rehearsed(aws: Aws, region: Region) -> N
     assert not region.estate.elastic
 
 
+async def test_making_a_volume_can_be_rehearsed(aws: Aws, region: Region) -> None:
+    rehearsed = Ec2(aws, vpc_id="vpc-1")
+    await rehearsed.rehearse("ec2:CreateVolume", "muster:cluster=web", "eu-west-1a")
+    assert not region.estate.volumes
+
+
 def test_disks_are_told_by_their_serial_numbers(tmp_path: Path) -> None:
     for name, serial in (("nvme0", "vol0aaa  \n"), ("nvme1", "AWS1 \n"), ("nvme10", "vol0bbb\n")):
         (tmp_path / name / f"{name}n1").mkdir(parents=True)
