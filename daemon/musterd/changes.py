@@ -19,6 +19,7 @@ _OF_PACEMAKER = frozenset(
 )
 _MAPS = frozenset({"pcmk_host_map", "pcmk_host_list"})
 _AGENT, _GROUP, _OPTION, _META = "agent", "group", "option", "meta"
+_CLONE = "clone"  # for an agent; a group has none
 _WAIT = "--wait=180"  # seconds until every node must have started
 _RESTART = "corosync takes it only while the whole cluster is stopped"
 
@@ -39,7 +40,9 @@ def plan(
         changed: the dotted keys of the spec that changed since it was applied last.
         floating: the ids of the resources that belong to `[[address]]`.
     """
-    sections = _Sections(frozenset(changed), frozenset(floating))
+    sections = _Sections(
+        frozenset(changed), frozenset(floating), _made_of_others({**live, **wanted})
+    )
     differences: list[Difference] = []
     commands: list[PlannedCommand] = []
     for owner in sorted({(place.kind, place.owner) for place in {*wanted, *live}}):
@@ -48,7 +51,7 @@ def plan(
         found = tuple(_compared(ours, theirs, sections))
         differences += found
         commands += _commands(owner, ours, [each for each in found if not each.drift], creating)
-    ordered = tuple(sorted(commands, key=lambda command: command.restart))
+    ordered = tuple(sorted(commands, key=_turn))
     return Comparison(_digest(ordered), ordered, tuple(differences))
 
 
@@ -62,9 +65,12 @@ def normal(place: Place, value: str) -> str:
 class _Sections:
     """Which parts of the spec have changed."""
 
-    def __init__(self, changed: frozenset[str], floating: frozenset[str]) -> None:
+    def __init__(
+        self, changed: frozenset[str], floating: frozenset[str], made_of_others: frozenset[str]
+    ) -> None:
         self._changed = changed
         self._floating = floating
+        self._made_of_others = made_of_others
 
     def explain(self, place: Place) -> bool:
         """Tell whether a difference at that place can come from the spec's change."""
@@ -72,6 +78,8 @@ class _Sections:
             case "corosync":
                 return "corosync.token_ms" in self._changed
             case "resource":
+                if place.owner in self._made_of_others and "group" in self._changed:
+                    return True
                 section = "address" if place.owner in self._floating else "resource"
                 return section in self._changed
             case "constraint":
@@ -167,6 +175,9 @@ def _commands(
         start = ("property", "set") if kind == "property" else ("resource", "defaults", "update")
         yield PlannedCommand((*start, *_pairs(places, ours)), why)
         return
+    if kind == "resource" and name in _made_of_others(ours):
+        yield PlannedCommand((kind, _META, name, *_pairs(places, ours)), why)
+        return
     words: list[str] = []
     for part, group in groupby(sorted(places, key=_options_first), key=lambda place: place.part):
         if part == _OPTION:
@@ -176,6 +187,20 @@ def _commands(
             whole = [place for place in ours if place.part == part and part != _META]
             words += [*part.split(), *_pairs(whole or group, ours)]
     yield PlannedCommand((kind, "update", name, *words), why)
+
+
+def _made_of_others(known: Mapping[Place, str]) -> frozenset[str]:
+    """Return the ids of groups and clones."""
+    of_resources = {place.owner for place in known if place.kind == "resource"}
+    single = {p.owner for p, value in known.items() if p.part == _AGENT and value != _CLONE}
+    return frozenset(of_resources - single)
+
+
+def _turn(command: PlannedCommand) -> tuple[bool, int]:
+    """Order commands: what is made of resources after them, what needs a restart last."""
+    made_of_others = ("clone", _META)
+    rank = made_of_others.index(command.argv[1]) + 1 if command.argv[1] in made_of_others else 0
+    return command.restart, rank
 
 
 def _options_first(place: Place) -> tuple[bool, Place]:

@@ -38,6 +38,16 @@ token_ms = {token}
 """
 BEFORE = SPEC.format(fake="a", token=10000)
 
+ADDED = """
+[[resource]]
+id = "more"
+agent = "ocf:pacemaker:Dummy"
+group = "aside"
+[[group]]
+id = "aside"
+meta = { priority = 5 }
+"""
+
 
 @dataclass
 class Pair:
@@ -97,13 +107,13 @@ def test_what_was_changed_by_hand_is_drift_and_stays(pair: Pair) -> None:
 
 
 def test_exactly_the_plan_is_applied_and_a_second_one_is_empty(pair: Pair) -> None:
-    added = '[[resource]]\nid = "more"\nagent = "ocf:pacemaker:Dummy"\n'
-    pair.write(SPEC.format(fake="b", token=10000) + added)
+    pair.write(SPEC.format(fake="b", token=10000) + ADDED)
     here = pair.conductor
     found = pair.plan(here, 2)
     assert [command["command"] for command in found["commands"]] == [
         "pcs resource update idle fake=b",
-        "pcs resource create more ocf:pacemaker:Dummy",
+        "pcs resource create more ocf:pacemaker:Dummy --group aside",
+        "pcs resource meta aside priority=5",
     ]
     other = next(n.instance_id for n in pair.nodes if n.instance_id != here)
     elsewhere = pair.lab.run(other, "muster", "apply", found["plan"], check=False)
@@ -131,8 +141,7 @@ def test_the_other_node_knows_what_was_applied(pair: Pair) -> None:
 
 
 def test_what_needs_a_restart_waits_until_it_is_allowed(pair: Pair) -> None:
-    added = '[[resource]]\nid = "more"\nagent = "ocf:pacemaker:Dummy"\n'
-    pair.write(SPEC.format(fake="b", token=12000) + added)
+    pair.write(SPEC.format(fake="b", token=12000) + ADDED)
     here = pair.conductor
     assert all(command["restart"] for command in pair.plan(here, 2)["commands"])
     held = pair.lab.run(here, "muster", "apply", check=False)

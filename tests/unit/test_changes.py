@@ -203,3 +203,34 @@ def test_a_resource_that_is_to_run_everywhere_is_cloned_once_it_is_there() -> No
         ("resource", "create", "web"),
         ("resource", "clone", "web"),
     ]
+
+
+def test_a_new_group_gets_its_clone_and_its_meta_attributes_once_its_resources_are_there() -> None:
+    """However they are called: what is made of others comes after all of them."""
+    everywhere = PcsCommand(("resource", "clone", "all"), "the spec")
+    wanted = {
+        **WANTED,
+        Place("resource", WEB, "group"): "all",
+        Place("resource", "all", "meta", "priority"): "5",
+        Place("resource", "all-clone", "agent"): "clone",
+    }
+    found = changes.plan(
+        wanted, without(WEB), (*CREATING, everywhere), ("resource", "group"), {VIP}
+    )
+    assert [command.argv for command in found.commands] == [
+        ("resource", "create", "web", "systemd:nginx"),
+        ("resource", "clone", "all"),
+        ("resource", "meta", "all", "priority=5"),
+    ]
+
+
+def test_a_groups_meta_attributes_follow_their_own_section_of_the_spec() -> None:
+    net = Place("resource", "net", "meta", "priority")
+    wanted, live = {**WANTED, net: "5"}, {**WANTED, net: "1"}
+    found = changes.plan(wanted, live, CREATING, ("group",), {VIP})
+    assert [command.argv for command in found.commands] == [
+        ("resource", "meta", "net", "priority=5")
+    ]
+    assert changes.plan(wanted, live, CREATING, ("address",), {VIP}).commands == ()
+    by_hand = {**wanted, Place("resource", WEB, "option", "port"): "8080"}
+    assert changes.plan(wanted, by_hand, CREATING, ("group",), {VIP}).commands == ()
