@@ -2,8 +2,9 @@
 
 Nobody commands anybody. The conductor of a founding that is to be proven so, or the node on which
 `muster fence-test` was typed, fences the others; about itself it asks, in its hello, and the first
-other member fences it. Nothing is fenced while anything else is not as it should be, so the
-resources are never down longer than one fail-over takes.
+other member fences it. Who joins a cluster that is to be proven so is fenced before it is formed.
+Nothing is fenced while anything else is not as it should be, so the resources are never down longer
+than one fail-over takes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -170,11 +171,21 @@ def _unfenced(k: Knowledge) -> tuple[str, ...]:
     """Return the members whose real fence is this node's to see to, itself last."""
     if k.drill is not None and not k.drill.failure:
         left: Sequence[str] = _left(k, k.drill)
-    elif not k.formed and course.decree_of(k) is not None and course.conductor(k):
-        left = proofs.missing(k)
+    elif course.decree_of(k) is not None and course.conductor(k):
+        left = _newcomers(k) if k.formed else proofs.missing(k)
     else:
         return ()
     return tuple(sorted(left, key=lambda member: member == k.own_id))
+
+
+def _newcomers(k: Knowledge) -> tuple[str, ...]:
+    """Return the members that are online, never were formed here, and are to be fenced for that.
+
+    Whoever was formed once says who its members are, from its daemon's first word on.
+    """
+    online = k.cluster.online if k.cluster is not None else ()
+    told = {member: k.heard[member].hello for member in proofs.missing(k) if member in k.heard}
+    return tuple(m for m, hello in told.items() if not hello.members and hello.name in online)
 
 
 def _left(k: Knowledge, drill: Drill) -> tuple[str, ...]:

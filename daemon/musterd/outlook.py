@@ -48,7 +48,10 @@ def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
         doing = k.progress if k.step is not None and k.progress else step.why
         return Outlook(Phase.JOINING, f"{step.verb}: {doing}", "nothing to do")
     if not plan.waiting_for:
-        return Outlook(Phase.JOINING, "verifying that this node has joined", "nothing to do")
+        doing = "verifying that this node has joined"
+        if k.own_id in proofs.missing(k):
+            doing = "waiting to be fenced once for real, as the spec wants it proven"
+        return Outlook(Phase.JOINING, doing, "nothing to do")
     reason = f"joining cluster {cluster.uuid[:8]}, waiting for {plan.waiting_for}"
     formed = [h.hello for h in k.heard.values() if h.hello.phase is Phase.FORMED]
     said = max(formed, key=lambda hello: hello.conductor, default=None)
@@ -338,4 +341,4 @@ def may_say_formed(k: Knowledge, now: float) -> bool:
     if course.conductor(k):
         return not unverified(k, now)
     told = formed_elsewhere(k)
-    return told is not None and told.uuid == decree.uuid
+    return told is not None and told.uuid == decree.uuid and k.own_id not in proofs.missing(k)

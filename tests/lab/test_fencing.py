@@ -204,6 +204,19 @@ def test_a_map_that_somebody_swaps_voids_the_proof_and_is_named(web: Proven) -> 
     until(lab, first, lambda now: bool(real(now)) and not now["findings"], 90.0)
 
 
+def test_a_member_that_joins_is_fenced_once_before_it_is_formed(web: Proven) -> None:
+    lab = web.lab
+    before = {node: stops(lab, node) for node in web.ids}
+    [newcomer] = lab.launch(1, tags={"muster:cluster": "web"}, user_data=spec_as_user_data(REAL))
+    here = newcomer.instance_id
+    everywhere(lab, [here], lambda now: now["phase"] == "formed")
+    assert stops(lab, here) == ["StopInstances", "StartInstances"]
+    assert real(status(lab, here)).keys() == {newcomer.hostname}
+    assert {node: stops(lab, node) for node in web.ids} == before
+    wait_for(lab, "healthy", [*web.ids, here])
+    lab.terminate(here)
+
+
 # --- what must not come to `formed` -----------------------------------------------------------
 
 BAD: dict[str, tuple[str, dict[str, object], str]] = {

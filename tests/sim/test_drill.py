@@ -61,6 +61,31 @@ def test_a_founding_is_formed_only_when_each_node_was_fenced_once(seed: int) -> 
     founded(seed, Proof.REAL, story)
 
 
+def test_a_member_that_joins_later_is_fenced_once_before_it_is_formed() -> None:
+    """Only it: the others run what the cluster is for, and `muster fence-test` proves them anew."""
+
+    async def story(region: SimRegion) -> None:
+        assert await region.until(lambda: formed(region), LONG)
+        region.fences.clear()
+        newcomer = region.launch(2000.0)
+        newcomer.boot()
+
+        def never_too_soon() -> bool:
+            assert region.fences or region.phases()[3] != "formed"
+            return region.phases() == ["formed"] * 4
+
+        assert await region.until(never_too_soon, LONG)
+        for node in region.nodes:  # a daemon that starts again is no newcomer
+            node.kill()
+            node.boot()
+            await asyncio.sleep(20.0)
+        await asyncio.sleep(120.0)
+        assert [instance for _, instance, _ in region.fences] == [newcomer.instance_id]
+        assert proven(region) == {newcomer.host.name}
+
+    founded(7, Proof.REAL, story)
+
+
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_daemons_killed_during_the_proof_change_nothing_of_it(victim: int) -> None:
     async def story(region: SimRegion) -> None:
