@@ -12,11 +12,36 @@ import pytest
 
 from muster_lab.client import Lab
 from muster_lab.views import Node
-from observe import following, own_lab, said, spec_as_user_data, until
+from observe import Document, following, own_lab, said, spec_as_user_data, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 LISTENING = "until ss -Hltn 'sport = :2224' | grep -q .; do sleep 0.2; done"
+
+# A copy of the program that says another version of the same length.
+OTHER_RELEASE = """
+mv /usr/sbin/corosync /usr/sbin/corosync.away
+LC_ALL=C sed "s/$1/$2/g" /usr/sbin/corosync.away > /usr/sbin/corosync
+chmod 755 /usr/sbin/corosync
+corosync -v | grep -qF "$2"
+"""
+
+# With the timers left as they are: only what is called the time is another.
+OTHER_TIME = """
+mkdir -p /run/systemd/system/musterd.service.d
+cat > /run/systemd/system/musterd.service.d/other-time.conf << END
+[Service]
+Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
+Environment=FAKETIME=$1 FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DISABLE_SHM=1
+END
+systemctl daemon-reload
+systemctl restart musterd
+"""
+OWN_TIME = """
+rm /run/systemd/system/musterd.service.d/other-time.conf
+systemctl daemon-reload
+systemctl restart musterd
+"""
 
 Checks = list[dict[str, str]]
 
@@ -37,14 +62,23 @@ def two() -> Iterator[Waiting]:
         nodes = []
         for token in (10_000, 11_000):
             spec = f'[cluster]\nname = "web"\nsize = 2\n[corosync]\ntoken_ms = {token}\n'
+            spec += '[[address]]\nprivate_ip = "10.0.0.100"\n'
             tag = {"muster:cluster": "web"}
             nodes += lab.launch(1, tags=tag, user_data=spec_as_user_data(spec))
         for node in nodes:
-            until(lab, node.instance_id, lambda now: "differs" in now["reason"], 120.0)
+            until(lab, node.instance_id, waits_again, 120.0)
             lab.run(node.instance_id, "sh", "-c", LISTENING)
             with following(lab, [node.instance_id]) as feed:  # it tells its peers at once
                 feed.until(lambda event: "looked at this node" in event.get("message", ""))
         yield Waiting(lab, *nodes)
+
+
+def waits_again(now: Document) -> bool:
+    return "differs" in now["reason"]
+
+
+def ailing(now: Document) -> bool:
+    return any("ec2:" in finding["what"] for finding in now["findings"])
 
 
 def doctor(two: Waiting, code: int) -> Checks:
@@ -142,7 +176,113 @@ def test_what_ec2_refuses_is_named_and_nothing_hangs(two: Waiting, case: str) ->
     two.lab.fault(caller=two.here.instance_id, **fault)  # type: ignore[arg-type]
     checks = doctor(two, 4 if outcome == "error" else 0)
     two.lab.clear_faults()
+    # A read of musterd's own may have met the fault as well: it is told until the next one.
+    until(two.lab, two.here.instance_id, lambda now: not ailing(now), 60.0)
     assert any(words in what for what in told(checks, name, outcome)), checks
+
+
+def test_a_security_group_that_lets_corosync_not_in_is_named(two: Waiting) -> None:
+    """The rules are read: what is let through today may be by another way than the rules'."""
+    lab = two.lab
+    [group] = json.loads(lab.aws("ec2", "describe-security-groups").stdout)["SecurityGroups"]
+    own = ("--group-id", group["GroupId"], "--ip-permissions")
+    everything = json.dumps(group["IpPermissions"])
+    pair = [{"GroupId": group["GroupId"]}]
+    tcp = {"IpProtocol": "tcp", "FromPort": 2224, "ToPort": 7224, "UserIdGroupPairs": pair}
+    lab.aws("ec2", "authorize-security-group-ingress", *own, json.dumps([tcp]))
+    lab.aws("ec2", "revoke-security-group-ingress", *own, everything)
+    errors = told(doctor(two, 4), "security-groups", "error")
+    lab.aws("ec2", "authorize-security-group-ingress", *own, everything)
+    lab.aws("ec2", "revoke-security-group-ingress", *own, json.dumps([tcp]))
+    assert len(errors) == 1
+    assert errors[0].startswith("no security group lets in UDP 5405 from i-")
+    assert told(doctor(two, 0), "security-groups", "ok")
+
+
+def test_an_instance_without_a_profile_is_named(two: Waiting) -> None:
+    lab, node = two.lab, two.there.instance_id
+    asked = ("--filters", f"Name=instance-id,Values={node}")
+    found = lab.aws("ec2", "describe-iam-instance-profile-associations", *asked).stdout
+    [held] = json.loads(found)["IamInstanceProfileAssociations"]
+    lab.aws("ec2", "disassociate-iam-instance-profile",
+            "--association-id", held["AssociationId"])  # fmt: skip
+    errors = told(doctor(two, 4), "profile", "error")
+    name = held["IamInstanceProfile"]["Arn"].rpartition("/")[2]
+    lab.aws("ec2", "associate-iam-instance-profile", "--instance-id", node,
+            "--iam-instance-profile", f"Name={name}")  # fmt: skip
+    assert [error.startswith(f"{node} has no instance profile") for error in errors] == [True]
+
+
+AWAY: dict[str, tuple[str, str]] = {
+    "fence agent": ("/usr/sbin/fence_aws", "fence agent fence_aws is not installed"),
+    "address agent": (
+        "/usr/lib/ocf/resource.d/heartbeat/awsvip",
+        "resource agent awsvip is not installed",
+    ),
+    "awscli": ("/usr/bin/aws", "aws, which the AWS resource agents call, is not installed"),
+}
+
+
+@pytest.mark.parametrize("case", AWAY)
+def test_what_is_not_installed_is_named_at_once(two: Waiting, case: str) -> None:
+    path, words = AWAY[case]
+    lab, node = two.lab, two.here.instance_id
+    lab.run(node, "mv", path, f"{path}.away")
+    errors = told(doctor(two, 4), "software", "error")
+    lab.run(node, "mv", f"{path}.away", path)
+    assert errors == [words]
+    assert told(doctor(two, 0), "software", "ok")
+
+
+def test_a_foreign_cluster_is_named(two: Waiting) -> None:
+    lab, node = two.lab, two.here.instance_id
+    foreign = "totem {\n  version: 2\n  cluster_name: other\n}\n"
+    put = ("install", "-m", "0644", "/dev/stdin", "/etc/corosync/corosync.conf")
+    lab.run(node, *put, stdin=foreign)
+    errors = told(doctor(two, 4), "corosync", "error")
+    lab.run(node, "rm", "/etc/corosync/corosync.conf")
+    assert len(errors) == 1
+    assert "corosync.conf on this node is not this cluster's" in errors[0]
+    assert told(doctor(two, 0), "corosync", "ok")
+
+
+def test_programs_that_are_not_the_same_everywhere_are_named(two: Waiting) -> None:
+    """One node gets a Corosync that is another release by its own word."""
+    lab, node = two.lab, two.there.instance_id
+    version = said(lab, node, "corosync", "-v").splitlines()[0].split("'")[1]
+    other = version[:-1] + ("0" if version[-1] != "0" else "1")
+    lab.run(node, "sh", "-euc", OTHER_RELEASE, "other", version, other)
+    lab.run(node, "muster", "doctor", check=False)  # has it looked at
+    words = f"corosync is not the same everywhere: {two.here.hostname} has {version}"
+    errors: list[str] = []
+    for _ in range(3):  # until its next greeting has told
+        errors = told(doctor(two, 4), "versions", "error")
+        if errors:
+            break
+    lab.run(node, "mv", "/usr/sbin/corosync.away", "/usr/sbin/corosync")
+    lab.run(node, "muster", "doctor", check=False)
+    assert errors == [f"{words}, {two.there.hostname} has {other}"]
+
+
+CLOCKS = {
+    "+60": ("warning", "ahead of this node's"),
+    "-270": ("error", "AWS refuses what it signs"),
+}
+
+
+@pytest.mark.parametrize("seconds", CLOCKS)
+def test_a_clock_that_is_off_is_named(two: Waiting, seconds: str) -> None:
+    """Musterd alone is told another time: the nodes share one kernel, and so its clock."""
+    outcome, words = CLOCKS[seconds]
+    lab, node = two.lab, two.there.instance_id
+    lab.run(node, "sh", "-euc", OTHER_TIME, "other", seconds)
+    until(lab, node, waits_again, 60.0)
+    found = doctor(two, 4 if outcome == "error" else 0)
+    lab.run(node, "sh", "-euc", OWN_TIME)
+    until(lab, node, waits_again, 60.0)
+    [what] = told(found, "clock", outcome)
+    assert what.startswith(f"the clock of {two.there.hostname} is {abs(int(seconds))}.")
+    assert words in what
 
 
 def test_metadata_that_travels_far_is_a_warning(two: Waiting) -> None:

@@ -17,6 +17,7 @@ PACKAGES = (
     "iputils-arping",
     "iputils-ping",
     "jq",
+    "libfaketime",  # nodes share the kernel's clock: one process can be told another time
     "netcat-openbsd",
     "nftables",
     "nginx-light",
