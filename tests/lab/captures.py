@@ -186,6 +186,7 @@ def until_said(lab: Lab, node: str, command: Sequence[str], words: str) -> None:
 def sixteen(lab: Lab) -> None:
     """The largest cluster, from tags alone, on a small and on a large terminal."""
     lab.launch(LARGEST, tags={"muster:cluster": "web", "muster:size": str(LARGEST)})
+    lab.wait_boot(timeout=LONG)
     asked = ("muster", "wait", "--for", "healthy", "--timeout", str(int(LONG)))
     lab.run("1", *asked, timeout=LONG + 10)
     lab.kill(str(LARGEST))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from muster_lab.client import Lab
 from muster_lab.views import Node
-from observe import Document, said, until
+from observe import Document, said, status, until
 
 FILES = ("/etc/corosync/corosync.conf", "/etc/corosync/authkey", "/etc/pacemaker/authkey")
 
@@ -17,6 +17,12 @@ class Grown:
     lab: Lab
     uuid: str
     nodes: list[Node] = field(default_factory=list)  # its members of the moment
+
+
+def conductor_of(grown: Grown) -> str:
+    """Return the instance id of the member that acts for the cluster."""
+    [found] = [n for n in grown.nodes if status(grown.lab, n.instance_id)["self"]["conductor"]]
+    return found.instance_id
 
 
 def whole(grown: Grown, node: Node) -> Document:

@@ -211,6 +211,17 @@ def following(
         yield Feed(streams)
 
 
+def stops(lab: Lab, node: str) -> list[str]:
+    """The calls that really stopped and started an instance."""
+    return [
+        call.action
+        for call in lab.calls(service="ec2")
+        if call.outcome == "ok"
+        and call.action in {"StopInstances", "StartInstances"}
+        and f"InstanceId.1={node}" in call.detail
+    ]
+
+
 def leads(event: Document) -> bool:
     """Whether the node tells that it was elected."""
     message = str(event["message"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grown import Grown, assert_one_cluster, whole
+from grown import Grown, assert_one_cluster, conductor_of, whole
 from observe import ids, own_lab, said, status, tags, until, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(1200)]
@@ -19,12 +19,6 @@ def grown() -> Iterator[Grown]:
         wait_for(lab, "healthy", ids(nodes))
         uuid = status(lab, nodes[0].instance_id)["cluster"]["uuid"]
         yield Grown(lab, uuid, list(nodes))
-
-
-def conductor_of(grown: Grown) -> str:
-    """Return the instance id of the member that acts for the cluster."""
-    [found] = [n for n in grown.nodes if status(grown.lab, n.instance_id)["self"]["conductor"]]
-    return found.instance_id
 
 
 def test_two_that_appear_at_once_are_taken_one_by_one(grown: Grown) -> None:

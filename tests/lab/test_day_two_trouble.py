@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from grown import Grown, assert_one_cluster
-from muster_helper.faults import FOLDER
+from muster_kills.points import POINTS_FOLDER
 from observe import ids, own_lab, said, status, tags, until, until_calls, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
 SIZE = 3
-POINTS = f"/var/lib/muster-helper/{FOLDER}"
 # None of these says that an instance is terminated.
 ANSWERS: Mapping[str, int] = {
     "RequestLimitExceeded": 503,
@@ -32,18 +31,19 @@ def grown() -> Iterator[Grown]:
 
 def kill_helpers_at(grown: Grown, *points: str) -> None:
     """Have each member's helper die once at each of these points."""
-    orders = "; ".join(f"printf kill > {POINTS}/{point}" for point in points)
+    orders = "; ".join(f"printf kill > {POINTS_FOLDER}/{point}" for point in points)
     for node in grown.nodes:
-        said(grown.lab, node.instance_id, "sh", "-c", f"mkdir -p {POINTS}; {orders}")
+        said(grown.lab, node.instance_id, "sh", "-c", f"mkdir -p {POINTS_FOLDER}; {orders}")
 
 
 def assert_died_at(grown: Grown, *points: str) -> None:
     """Some member's helper has come to each point; no order is left behind."""
-    left = [set(said(grown.lab, n.instance_id, "ls", POINTS).split()) for n in grown.nodes[:SIZE]]
+    members = ids(grown.nodes[:SIZE])
+    left = [set(said(grown.lab, member, "ls", POINTS_FOLDER).split()) for member in members]
     for point in points:
         assert any(point not in orders for orders in left), point
-    for node in grown.nodes[:SIZE]:
-        said(grown.lab, node.instance_id, "rm", "-r", POINTS)
+    for member in members:
+        said(grown.lab, member, "rm", "-r", POINTS_FOLDER)
 
 
 def test_an_admission_that_is_cut_off_is_completed(grown: Grown) -> None:

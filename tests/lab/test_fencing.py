@@ -23,6 +23,7 @@ from observe import (
     said,
     spec_as_user_data,
     status,
+    stops,
     until,
     wait_for,
 )
@@ -92,17 +93,6 @@ def everywhere(lab: Lab, nodes: list[str], wanted: object, timeout: float = LONG
         if time.monotonic() > deadline:
             raise AssertionError(json.dumps(found, indent=1))
         time.sleep(2.0 if left else 0.0)
-
-
-def stops(lab: Lab, node: str) -> list[str]:
-    """The calls that really stopped and started an instance."""
-    return [
-        call.action
-        for call in lab.calls(service="ec2")
-        if call.outcome == "ok"
-        and call.action in {"StopInstances", "StartInstances"}
-        and f"InstanceId.1={node}" in call.detail
-    ]
 
 
 def real(now: Document) -> dict[str, str]:

@@ -4,16 +4,14 @@ The fault point stops the helper (SIGSTOP) on every node that comes to it, and s
 journal. The runner asks that node whether it conducts, kills what the cell names, or lets it go on.
 """
 
-import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from muster_helper.faults import FOLDER
 from muster_kills.cells import CONDUCTED, FOUNDING, Cell, Role, Victim
+from muster_kills.points import ARM, HELPERS, POINTS_FOLDER, point_of
 from muster_kills.proof import enabled, equal_files, one_cluster, second_run
 from muster_lab.client import CHECKOUT, Lab
 from musterd.model import Verb
@@ -31,22 +29,11 @@ from observe import (
 
 SIZE = 3
 ADDRESS = "10.0.0.100"
-POINTS_FOLDER = f"/var/lib/muster-helper/{FOLDER}"
 
-_TOLD = re.compile(r"fault point (\S+): process (\d+) gets SIGSTOP")
-_HELPERS = (
-    *("journalctl", "--follow", "--lines=all", "--identifier=muster-helper"),
-    *("--output=json", "--output-fields=MESSAGE"),
-)
 # The journal may be ahead of the signal: it is written first.
 _SIGNAL = """
 while state=$(cut -d' ' -f3 "/proc/$1/stat") && [ "$state" != T ]; do sleep 0.02; done
 kill -s "$2" "$1"
-"""
-_ARM = """
-mkdir --parents "$1.new"
-printf stop > "$1.new/$2"
-mv "$1.new" "$1"
 """
 
 
@@ -166,7 +153,7 @@ class _Execution:
         if self._cell.late:
             reporting = {self._arm_the_victim()}
         known = ""
-        with following(self._lab, self._nodes, _HELPERS) as feed:
+        with following(self._lab, self._nodes, HELPERS) as feed:
             while reporting:
                 node, process = self._next(feed)
                 reporting.discard(node)
@@ -185,8 +172,8 @@ class _Execution:
 
     def _next(self, feed: Feed) -> tuple[str, str]:
         """Return which node is at the point, and the process id of its helper there."""
-        node, event = feed.until(lambda event: _point_of(event)[0] == self._cell.point)
-        return node, _point_of(event)[1]
+        node, event = feed.until(lambda event: point_of(event)[0] == self._cell.point)
+        return node, point_of(event)[1]
 
     def _chosen(self, now: Document) -> bool:
         if self._cell.role is Role.EVERYBODY:
@@ -217,17 +204,12 @@ class _Execution:
         [conductor] = [n for n in self._nodes if status(self._lab, n)["self"]["conductor"]]
         others = [node for node in self._nodes if node != conductor]
         victim = conductor if self._cell.role is Role.CONDUCTOR else others[0]
-        self._lab.run(victim, "sh", "-c", _ARM, "arm", POINTS_FOLDER, self._cell.point)
+        self._lab.run(victim, "sh", "-c", ARM, "arm", POINTS_FOLDER, self._cell.point)
         return victim
 
     def _disarm(self, nodes: set[str]) -> None:
         for node in nodes:
             self._lab.run(node, "rm", "--force", f"{POINTS_FOLDER}/{self._cell.point}")
-
-
-def _point_of(event: dict[str, Any]) -> tuple[str, str]:
-    told = _TOLD.search(str(event.get("MESSAGE", "")))
-    return (told[1], told[2]) if told else ("", "")
 
 
 def _decided(event: Document) -> bool:
