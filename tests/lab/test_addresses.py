@@ -79,6 +79,9 @@ def complains(world: Addresses, node: Node, *words: str) -> Document:
 def test_a_secondary_address_across_subnets_is_refused(world: Addresses) -> None:
     give(world, world.zones, "zones", f'[[address]]\nprivate_ip = "{SECONDARY}"\n')
     complains(world, world.zones[0], "can only be in one subnet", 'kind = "overlay"')
+    done = world.lab.run(world.zones[0].instance_id, "muster", "doctor", "--json", check=False)
+    placed = [c for c in json.loads(done.stdout)["checks"] if c["check"] == "placement"]
+    assert [check["outcome"] for check in placed] == ["error"]
 
 
 def test_an_overlay_address_inside_the_vpc_is_refused(world: Addresses) -> None:

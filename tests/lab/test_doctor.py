@@ -26,6 +26,16 @@ chmod 755 /usr/sbin/corosync
 corosync -v | grep -qF "$2"
 """
 
+TIMER = "nm-cloud-setup.timer"
+# As RHEL's cloud images have it (NetworkManager-cloud-setup), but for what it would do.
+CLOUD_SETUP = """
+printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' \\
+    > /etc/systemd/system/nm-cloud-setup.service
+printf '[Timer]\\nOnActiveSec=5min\\n[Install]\\nWantedBy=timers.target\\n' \\
+    > /etc/systemd/system/nm-cloud-setup.timer
+systemctl daemon-reload
+systemctl enable --now nm-cloud-setup.timer
+"""
 # With the timers left as they are: only what is called the time is another.
 OTHER_TIME = """
 mkdir -p /run/systemd/system/musterd.service.d
@@ -68,9 +78,12 @@ def two() -> Iterator[Waiting]:
         for node in nodes:
             until(lab, node.instance_id, waits_again, 120.0)
             lab.run(node.instance_id, "sh", "-c", LISTENING)
-            with following(lab, [node.instance_id]) as feed:  # it tells its peers at once
+            with following(lab, [node.instance_id]) as feed:  # it tells its peers then
                 feed.until(lambda event: "looked at this node" in event.get("message", ""))
-        yield Waiting(lab, *nodes)
+        two = Waiting(lab, *nodes)
+        while not told(doctor(two, 0), "versions", "ok"):
+            continue  # the peer's next greeting tells its versions; pytest's time-out bounds this
+        yield two
 
 
 def waits_again(now: Document) -> bool:
@@ -244,6 +257,17 @@ def test_a_foreign_cluster_is_named(two: Waiting) -> None:
     assert len(errors) == 1
     assert "corosync.conf on this node is not this cluster's" in errors[0]
     assert told(doctor(two, 0), "corosync", "ok")
+
+
+def test_what_removes_floating_addresses_is_told_and_switched_off(two: Waiting) -> None:
+    lab, node = two.lab, two.here.instance_id
+    lab.run(node, "sh", "-euc", CLOUD_SETUP)
+    warned = told(doctor(two, 0), "preparation", "warning")
+    assert [what.startswith("nm-cloud-setup is on") for what in warned] == [True]
+    lab.run(
+        node, "sh", "-c", "until ! systemctl is-active nm-cloud-setup.timer; do sleep 0.2; done"
+    )
+    assert told(doctor(two, 0), "preparation", "ok")
 
 
 def test_programs_that_are_not_the_same_everywhere_are_named(two: Waiting) -> None:
