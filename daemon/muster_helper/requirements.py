@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from muster_helper import agents
 from muster_helper.paths import Paths
-from musterd import resources
+from musterd import resources, storage
 from musterd.spec import Resource, Spec
 
 # program -> (Debian's package, Red Hat's package)
@@ -60,6 +60,7 @@ def _missing(paths: Paths, spec: Spec | None) -> Iterator[str]:
             yield _sentence(f"{program}, which the AWS resource agents call,", packages)
     for resource in spec.resource:
         yield from _agent_missing(paths, resource)
+        yield from _kernel_missing(paths, resource)
 
 
 def _program(paths: Paths, name: str) -> bool:
@@ -87,6 +88,36 @@ def _agent_missing(paths: Paths, resource: Resource) -> Iterator[str]:
         yield absent
     elif standard == "stonith":
         yield f"{who} is no resource agent: name the stonith agent in [fencing] agent"
+
+
+def _kernel_missing(paths: Paths, resource: Resource) -> Iterator[str]:
+    """Say which part of the kernel, and which program, GFS2 and its locks lack here."""
+    if resource.agent == storage.DLM:
+        module, program, packages = "dlm", "dlm_controld", ("dlm-controld", "dlm")
+    elif resource.agent == "ocf:heartbeat:lvmlockd":
+        module, program, packages = "", "lvmlockd", ("lvm2-lockd", "lvm2-lockd")
+    elif resource.mounts_gfs2:
+        module, program, packages = "gfs2", "mkfs.gfs2", ("gfs2-utils", "gfs2-utils")
+    else:
+        return
+    who = f"of [[resource]] {resource.id}"
+    if not _program(paths, program):
+        yield _sentence(f"{program}, which the agent {who} calls,", packages)
+    if module and not _module(paths, module):
+        yield (
+            f"module {module} {who} is not in this kernel: run a kernel that has it"
+            " (RHEL 10 has none), or take the resource out of the spec"
+        )
+
+
+def _module(paths: Paths, name: str) -> bool:
+    """Tell whether this kernel has a module: loaded, built in, or to be loaded (depmod(8))."""
+    if paths.below(f"/sys/module/{name}").exists():
+        return True
+    release = paths.below("/proc/sys/kernel/osrelease")
+    modules = paths.below(f"/lib/modules/{release.read_text().strip() if release.exists() else ''}")
+    lists = (modules / "modules.dep", modules / "modules.builtin")
+    return any(f"/{name}.ko" in each.read_text() for each in lists if each.exists())
 
 
 def _sentence(what: str, packages: tuple[str, str]) -> str:

@@ -97,6 +97,14 @@ def cluster_options(spec: Spec, size: int) -> tuple[Setting, ...]:
                 " pcmk_delay_max, or chance could outweigh it",
             )
         )
+    if any(resource.mounts_gfs2 for resource in spec.resource):
+        settings.append(
+            Setting(
+                "no-quorum-policy",
+                "freeze",
+                "GFS2: without quorum nothing mounted on it can be stopped, so nothing is tried",
+            )
+        )
     given = {k: v for k, v in spec.fencing.options.items() if k in CLUSTER_OPTIONS}
     return _override(settings, given)
 

@@ -163,6 +163,12 @@ class Resource:
     meta: dict[str, Scalar] = field(default_factory=dict)
     clone: bool | dict[str, Scalar] = False
 
+    @property
+    def mounts_gfs2(self) -> bool:
+        """Whether it mounts a GFS2 file system, which its nodes lock with DLM."""
+        is_mount = self.agent.rpartition(":")[2] == "Filesystem"
+        return is_mount and self.options.get("fstype") == "gfs2"
+
 
 @dataclass(frozen=True)
 class Group:

@@ -17,6 +17,7 @@ from musterd.spec import Proof, Resource, SharedDisk, Spec
 MULTI_ATTACH = ("io1", "io2")
 # File systems that one machine alone may mount. What is not here (gfs2, ocfs2) minds the others.
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "vfat", "xfs"})
+DLM = "ocf:pacemaker:controld"
 _SOUND = {"creating", "available", "in-use"}
 # Names that EC2 recommends for data volumes (EC2 user guide, "Device names for volumes").
 _LETTERS = "fghijklmnop"
@@ -89,6 +90,24 @@ def _refused(spec: Spec) -> Iterator[Finding]:
         if times > 1:
             yield _error(f"[[shared_disk]] {what} is there {times} times", "write it once")
     yield from _on_two_nodes(spec)
+    yield from _without_locks(spec)
+
+
+def _without_locks(spec: Spec) -> Iterator[Finding]:
+    """Refuse GFS2 where nothing starts its locks before it, on every node (dlm_controld(8))."""
+    cloned = {group.id for group in spec.group if group.clone is not False}
+    locking = set()
+    for resource in spec.resource:
+        if resource.agent == DLM:
+            locking.add(resource.group)
+        elif resource.mounts_gfs2 and (
+            resource.group not in locking or resource.group not in cloned
+        ):
+            yield _error(
+                f"[[resource]] {resource.id} would mount GFS2 without DLM",
+                f'put a [[resource]] with agent = "{DLM}" before it into its group, and have the'
+                " group run everywhere: [[group]] with clone = { interleave = true }",
+            )
 
 
 def _on_two_nodes(spec: Spec) -> Iterator[Finding]:

@@ -12,7 +12,18 @@ from grown import Grown, assert_one_cluster, conductor_of
 from muster_helper.faults import POINTS
 from muster_kills.points import ARM, HELPERS, POINTS_FOLDER, point_of
 from musterd.model import Verb
-from observe import following, ids, own_lab, said, status, stops, tags, wait_for
+from observe import (
+    Document,
+    following,
+    ids,
+    own_lab,
+    said,
+    status,
+    stops,
+    tags,
+    until,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -49,9 +60,15 @@ def kill_the_conductor_at(grown: Grown, point: str) -> tuple[str, list[str]]:
             said(grown.lab, node, "rm", "--recursive", POINTS_FOLDER)
         before = stops(grown.lab, victim)
         grown.lab.kill(victim)
-    # Whoever looks at all of them asks the others first: they wait until it is back.
+    # Whoever looks at all of them asks the others first: they wait until it is back. For some
+    # seconds they have not noticed that it is gone.
     grown.nodes.sort(key=lambda node: node.instance_id == victim)
+    until(grown.lab, grown.nodes[0].instance_id, lambda now: victim in offline(now))
     return victim, before
+
+
+def offline(now: Document) -> set[str]:
+    return {node["instance_id"] for node in now["nodes"] if not node["online"]}
 
 
 def assert_fenced_once_more(grown: Grown, victim: str, before: list[str]) -> None:

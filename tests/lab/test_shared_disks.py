@@ -49,6 +49,22 @@ options = { device = "{disk:data}", directory = "/srv", fstype = "ext4" }
 """
 
 
+GFS2 = """
+[[resource]]
+id = "locks"
+agent = "ocf:pacemaker:controld"
+group = "shared"
+[[resource]]
+id = "srv"
+agent = "ocf:heartbeat:Filesystem"
+group = "shared"
+options = { device = "{disk:data}", directory = "/srv", fstype = "gfs2" }
+[[group]]
+id = "shared"
+clone = { interleave = true }
+"""
+
+
 @dataclass
 class Disks:
     """The lab, its three nodes, and the volume the administrator made."""
@@ -168,6 +184,14 @@ def test_a_file_system_of_one_machine_on_two_is_refused(world: Disks) -> None:
     cloned = RIGHT.partition("[[resource]]")[2].replace('group = "files"', "clone = true")
     world.give(given(world.volume, f"[[resource]]{cloned}"))
     world.complain("srv would mount ext4 of a shared disk on every node", "leave out clone")
+
+
+def test_gfs2_is_refused_where_the_kernel_has_none(world: Disks) -> None:
+    world.give(given(world.volume, GFS2))
+    world.complain("module dlm of [[resource]] locks is not in this kernel", "dlm-controld")
+    found = world.lab.run(world.nodes[0].instance_id, "muster", "doctor", "--json", check=False)
+    told = [check["what"] for check in json.loads(found.stdout)["checks"]]
+    assert any(what.startswith("module gfs2 of [[resource]] srv") for what in told)
 
 
 def test_instances_from_before_nitro_are_refused(world: Disks) -> None:

@@ -7,7 +7,7 @@ import pytest
 from muster_sim.samples import instances
 from musterd import fencing
 from musterd.model import InstanceState, Member, PcsCommand, Severity
-from musterd.spec import Cluster, Discovery, DiscoverySource, Fencing, Scalar, Spec
+from musterd.spec import Cluster, Discovery, DiscoverySource, Fencing, Resource, Scalar, Spec
 
 # What fence_aws 4.12.1 lists, as far as we use it; later ones know skip_os_shutdown too.
 PARAMETERS = frozenset({"region", "filter", "power_timeout", "plug", "access_key", "secret_key"})
@@ -73,6 +73,14 @@ def test_pacemaker_waits_longer_than_its_device() -> None:
 
 def test_the_foundings_short_wait_ends_with_the_configuration() -> None:
     assert "dc-deadtime=" in commands(spec())[0].argv
+
+
+def test_gfs2_is_never_stopped_for_want_of_quorum() -> None:
+    mount = Resource("srv", "ocf:heartbeat:Filesystem", options={"fstype": "gfs2"})
+    properties, *_ = commands(spec())
+    assert not any("no-quorum-policy" in word for word in properties.argv)
+    properties, *_ = commands(replace(spec(), resource=(mount,)))
+    assert "no-quorum-policy=freeze" in properties.argv
 
 
 def test_options_override_add_and_take_away() -> None:

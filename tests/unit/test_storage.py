@@ -90,7 +90,7 @@ def test_a_volume_cannot_be_made_for_nodes_in_two_zones() -> None:
         spec(DISK),
         spec(NEW),
         spec(DISK, resource=(MOUNT,)),
-        spec(DISK, resource=(replace(MOUNT, clone=True, options={**ON_DISK, "fstype": "gfs2"}),)),
+        spec(DISK, resource=(replace(MOUNT, clone=True, options={**ON_DISK, "fstype": "ocfs2"}),)),
         spec(DISK, resource=(replace(MOUNT, clone=True, options={**ON_DISK, "device": "/dev/x"}),)),
         spec(DISK, resource=(replace(MOUNT, group="one"), replace(MOUNT, id="again", group="one"))),
     ],
@@ -141,3 +141,30 @@ def test_serial_path_and_device_are_those_of_ec2() -> None:
     assert storage.serial(VOLUME) == "vol0123456789abcdef0"
     assert storage.path(VOLUME).endswith("/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0")
     assert [storage.device(0), storage.device(10)] == ["/dev/sdf", "/dev/sdp"]
+
+
+LOCKS = Resource("locks", "ocf:pacemaker:controld", group="shared")
+CLUSTERED = replace(MOUNT, group="shared", options={**ON_DISK, "fstype": "gfs2"})
+EVERYWHERE = Group("shared", clone={"interleave": True})
+
+
+def test_gfs2_on_every_node_behind_its_locks_is_not_refused() -> None:
+    wanted = spec(DISK, resource=(LOCKS, CLUSTERED), group=(EVERYWHERE,))
+    assert storage.refusals(wanted) == ()
+
+
+@pytest.mark.parametrize(
+    ("resources", "groups"),
+    [
+        ((CLUSTERED,), (EVERYWHERE,)),
+        ((CLUSTERED, LOCKS), (EVERYWHERE,)),
+        ((replace(LOCKS, group="other"), CLUSTERED), (EVERYWHERE,)),
+        ((LOCKS, CLUSTERED), ()),
+    ],
+    ids=["no locks", "locks after it", "locks elsewhere", "on one node"],
+)
+def test_gfs2_without_locks_before_it_on_every_node_is_refused(
+    resources: tuple[Resource, ...], groups: tuple[Group, ...]
+) -> None:
+    [found] = storage.refusals(spec(DISK, resource=resources, group=groups))
+    assert "would mount GFS2 without DLM" in found.what

@@ -95,6 +95,63 @@ def test_the_agents_of_resources_are_looked_for(node: FakeNode, agent: str, file
     assert survey(node.host(), SurveyParams()).missing == ()
 
 
+GFS2 = """[[shared_disk]]
+volume = "vol-042a5652867304f09"
+name = "data"
+[[resource]]
+id = "locks"
+agent = "ocf:pacemaker:controld"
+group = "shared"
+[[resource]]
+id = "srv"
+agent = "ocf:heartbeat:Filesystem"
+group = "shared"
+options = { device = "{disk:data}", directory = "/srv", fstype = "gfs2" }
+[[group]]
+id = "shared"
+clone = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("usr/sbin/dlm_controld", "apt install dlm-controld"),
+        ("usr/sbin/mkfs.gfs2", "dnf install gfs2-utils"),
+        ("sys/module/dlm", "module dlm of [[resource]] locks is not in this kernel"),
+        ("lib/modules/6.1.0/modules.dep", "module gfs2 of [[resource]] srv is not in this kernel"),
+    ],
+)
+def test_gfs2_needs_its_parts_of_the_kernel_and_its_programs(
+    node: FakeNode, gone: str, words: str
+) -> None:
+    """One module is loaded already, the other one can be."""
+    (node.root / "etc/muster/muster.toml").write_text(f"{SPEC}{GFS2}")
+    there = {
+        "usr/sbin/dlm_controld": "",
+        "usr/sbin/mkfs.gfs2": "",
+        "sys/module/dlm": "",
+        "proc/sys/kernel/osrelease": "6.1.0\n",
+        "lib/modules/6.1.0/modules.dep": "kernel/fs/gfs2/gfs2.ko.xz:\n",
+        "usr/lib/ocf/resource.d/pacemaker/controld": "",
+        "usr/lib/ocf/resource.d/heartbeat/Filesystem": "",
+    }
+    for agent, options in (("controld", ()), ("Filesystem", ("device", "directory", "fstype"))):
+        named = "".join(f'<parameter name="{option}"/>' for option in options)
+        told = f"<resource-agent><parameters>{named}</parameters></resource-agent>"
+        node.answers[agent] = Ran(0, told, "")
+    for path, text in there.items():
+        (node.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (node.root / path).write_text(text)
+    assert not any("locks" in each or "srv" in each for each in _missing(node))
+    (node.root / gone).unlink()
+    assert [words in each for each in _missing(node) if "locks" in each or "srv" in each] == [True]
+
+
+def _missing(node: FakeNode) -> tuple[str, ...]:
+    return survey(node.host(), SurveyParams()).missing
+
+
 FILESYSTEM = """<resource-agent name="Filesystem"><parameters>
 <parameter name="device" required="1"/><parameter name="fstype" required="1"/>
 <parameter name="old" required="1"><deprecated/></parameter>
