@@ -40,6 +40,9 @@ ARROWS = {
     # words of a pcs command line, for the two stages that write such.
     **{stage: {"election.types", "pcs_words"} for stage in STAGES},
     "resources": {"floating", "pcs_words"},
+    "preflight": {"observations", "ways"},
+    "ways": {"observations"},
+    "observations": set(),
     "pcs_words": set(),
     "floating": set(),
     "election": set(),
@@ -50,11 +53,10 @@ ARROWS = {
     "metrics": {"muster.api"},
     "since": {"muster.api"},
     "making": {"knowledge", "storage"},
-    "knowledge": {"election.types", "peer_wire", "preflight", "settings"},
+    "knowledge": {"election.types", "observations", "peer_wire", "settings"},
     "status": {
-        "course", "drill", "election.types", "fencing", "knowledge", "making", "peer_wire",
-        "preflight",
-        "proofs", "settings", "muster.api",
+        "course", "drill", "election.types", "fencing", "knowledge", "making", "observations",
+        "peer_wire", "proofs", "settings", "muster.api",
     },
     "log": set(),
     # I/O, and the doors.
@@ -74,7 +76,7 @@ HELPER_MAY_IMPORT = {
 }  # fmt: skip
 
 PURE = STAGES | {
-    "floating",
+    "floating", "observations", "ways",
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
     "deadlines", "drill", "making", "proofs", "since", "day_two",

@@ -11,9 +11,9 @@ from musterd import course, making, preflight, storage
 from musterd.errors import MusterError
 from musterd.knowledge import Knowledge
 from musterd.model import Contact, GroupRule, Instance, Node
+from musterd.observations import TCP_PORTS, Answer, Check, Observations, Ways
 from musterd.peer_wire import Probe, Probed
 from musterd.ports import Clock, Cloud, Network, Peers, Random, Secrets
-from musterd.preflight import TCP_PORTS, Answer, Check, Observations, Ways
 from musterd.spec import AddressKind, Spec
 
 _LONGEST = 12.0  # seconds that any one part of an examination may take

@@ -16,8 +16,8 @@ from musterd.model import (
     Step,
     Volume,
 )
+from musterd.observations import Check
 from musterd.peer_wire import Hello, differ
-from musterd.preflight import Check
 from musterd.settings import Settings
 
 HEARD_FOR = 15.0  # seconds a hello counts as recent while forming

@@ -23,8 +23,8 @@ from musterd import course, drill, fencing, making, proofs
 from musterd.helper_wire import WireMember
 from musterd.knowledge import HEARD_FOR, Knowledge
 from musterd.model import Decree, Member, Severity
+from musterd.observations import Check, Outcome
 from musterd.peer_wire import Hello
-from musterd.preflight import Check, Outcome
 from musterd.settings import public
 
 # Troubles of these actions are told as the phase's reason, not as findings beside it.

@@ -8,7 +8,8 @@ import pytest
 
 from muster_sim.samples import IDS, NAMES, facts, instances, settings
 from musterd.model import Contact, CorosyncConfig, GroupRule
-from musterd.preflight import Answer, Check, Observations, Outcome, Ways, checks
+from musterd.observations import Answer, Check, Observations, Outcome, Ways
+from musterd.preflight import checks
 from musterd.spec import Address, AddressKind, Fencing
 
 GROUP = "sg-1"
@@ -116,6 +117,10 @@ SPOILT: dict[str, tuple[Spoil, str, Outcome, str, str]] = {
     "foreign": (
         lambda seen: own(seen, corosync=CorosyncConfig.FOREIGN, corosync_detail="'theirs'"),
         *("corosync", Outcome.ERROR, "'theirs'", "pcs cluster destroy"),
+    ),
+    "versions untold": (
+        lambda seen: replace(seen, peer_facts={}),
+        *("versions", Outcome.UNPROVEN, "no peer has told its versions", "ask again"),
     ),
     "versions": (
         lambda seen: own(seen, versions={"pcs": "0.11.9"}),
