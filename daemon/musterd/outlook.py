@@ -40,6 +40,14 @@ def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
     plan = course.plan(k, now)
     if plan.blocked:
         return Outlook(Phase.FAILED, plan.blocked, plan.cure)
+    others = [member for member in cluster.members if member.instance_id != k.own_id]
+    if others and all(member.instance_id in k.candidates.gone for member in others):
+        return Outlook(
+            Phase.JOINING,
+            f"every member of cluster {cluster.uuid[:8]} is terminated: {_named(others)}; nobody"
+            " is left who could let this node in",
+            "terminate the instances that wait, and launch a cluster's worth of new ones",
+        )
     failed = k.troubles.get("step")
     if failed is not None:
         return Outlook(Phase.JOINING, failed.sentence, failed.cure)

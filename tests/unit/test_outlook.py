@@ -333,6 +333,19 @@ def test_one_of_two_that_restarts_alone_says_for_whom_it_waits_and_what_ends_it(
     assert "unblock" not in outlook(k, NOW).next  # it may come back
 
 
+def test_who_would_join_a_cluster_of_terminated_members_is_told_that_nobody_is_left() -> None:
+    """One living member is enough to wait for, however silent it is."""
+    k = founder()
+    k.joining = Decree("a" * 32, MEMBERS, "digest", seed="")
+    k.candidates = replace(k.candidates, gone=frozenset(ROSTER[1:-1]))
+    assert "is terminated" not in outlook(k, NOW).reason
+    k.candidates = replace(k.candidates, gone=frozenset(ROSTER[1:]))
+    now = outlook(k, NOW)
+    assert now.phase is Phase.JOINING
+    assert "every member of cluster aaaaaaaa is terminated" in now.reason
+    assert "launch" in now.next
+
+
 def test_a_member_that_was_taken_out_while_it_was_away_says_so_and_what_to_type() -> None:
     k = done()
     k.formed, k.cluster = True, replace(cluster(NAMES[0]), quorate=False)
