@@ -14,11 +14,12 @@ from musterd import assembly, course, outlook, proofs, resources
 from musterd.course import Action
 from musterd.errors import MusterError
 from musterd.knowledge import Drill, Knowledge
-from musterd.model import Member
+from musterd.model import Member, Phase
 from musterd.spec import Spec
 
 CONFIRMATIONS = 4  # reads of EC2, some seconds apart, before its word is final: answers can be old
 PATIENCE = 600.0  # seconds a fenced member may take to come back
+_ON_THE_WAY = (Phase.FOUNDING, Phase.JOINING)
 ASKED_WITHIN = 60.0  # seconds; a member asks again in each hello
 
 
@@ -181,11 +182,16 @@ def _unfenced(k: Knowledge) -> tuple[str, ...]:
 def _newcomers(k: Knowledge) -> tuple[str, ...]:
     """Return the members that are online, never were formed here, and are to be fenced for that.
 
-    Whoever was formed once says who its members are, from its daemon's first word on.
+    Whoever was formed once says who its members are, from its daemon's first word on; and it is
+    on its way to nothing.
     """
     online = k.cluster.online if k.cluster is not None else ()
     told = {member: k.heard[member].hello for member in proofs.missing(k) if member in k.heard}
-    return tuple(m for m, hello in told.items() if not hello.members and hello.name in online)
+    return tuple(
+        member
+        for member, hello in told.items()
+        if hello.phase in _ON_THE_WAY and not hello.members and hello.name in online
+    )
 
 
 def _left(k: Knowledge, drill: Drill) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def two() -> Iterator[Waiting]:
             with following(lab, [node.instance_id]) as feed:  # it tells its peers then
                 feed.until(lambda event: "looked at this node" in event.get("message", ""))
         two = Waiting(lab, *nodes)
-        while not told(doctor(two, 0), "versions", "ok"):
+        while not told(looked(two)[1], "versions", "ok"):
             continue  # the peer's next greeting tells its versions; pytest's time-out bounds this
         yield two
 
@@ -90,17 +90,18 @@ def waits_again(now: Document) -> bool:
     return "differs" in now["reason"]
 
 
-def ailing(now: Document) -> bool:
-    return any("ec2:" in finding["what"] for finding in now["findings"])
+def looked(two: Waiting) -> tuple[int, Checks]:
+    """The exit code of `muster doctor`, and what it finds."""
+    done = two.lab.run(two.here.instance_id, "muster", "doctor", "--json", check=False)
+    document = json.loads(done.stdout)
+    assert document["seconds"] < 20.0
+    return done.returncode, document["checks"]
 
 
 def doctor(two: Waiting, code: int) -> Checks:
     """What `muster doctor` finds; its exit code must be as said."""
-    done = two.lab.run(two.here.instance_id, "muster", "doctor", "--json", check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    document = json.loads(done.stdout)
-    assert document["seconds"] < 20.0
-    found: Checks = document["checks"]
+    ended, found = looked(two)
+    assert ended == code, found
     return found
 
 
@@ -189,8 +190,8 @@ def test_what_ec2_refuses_is_named_and_nothing_hangs(two: Waiting, case: str) ->
     two.lab.fault(caller=two.here.instance_id, **fault)  # type: ignore[arg-type]
     checks = doctor(two, 4 if outcome == "error" else 0)
     two.lab.clear_faults()
-    # A read of musterd's own may have met the fault as well: it is told until the next one.
-    until(two.lab, two.here.instance_id, lambda now: not ailing(now), 60.0)
+    while told(looked(two)[1], "musterd", "error"):
+        continue  # a read of musterd's own met the fault as well: it is told until the next one
     assert any(words in what for what in told(checks, name, outcome)), checks
 
 

@@ -10,6 +10,7 @@ from muster_sim.samples import IDS, NAMES, NOW, cluster, decree, facts, founder,
 from musterd import drill, proofs
 from musterd.election.types import Durable, Role
 from musterd.errors import MusterError
+from musterd.helper_wire import WireMember
 from musterd.knowledge import Attempt, Fenced, Heard, Knowledge, Trouble
 from musterd.model import ClusterResource, NodeFacts, Phase, ResourceState
 from musterd.spec import Address, Fencing, Proof
@@ -51,6 +52,8 @@ def formed() -> Knowledge:
     """A member of a formed cluster that is well."""
     k = conductor()
     k.formed = True
+    for number in (2, 3):
+        says(k, number, phase=Phase.FORMED)
     return k
 
 
@@ -89,11 +92,26 @@ def test_only_the_first_of_the_others_fences_who_asks() -> None:
 
 
 def test_an_old_request_is_no_request() -> None:
-    k = conductor()
-    k.election = replace(k.election, role=Role.FOLLOWER)
-    says(k, 3, fence_me=True)
+    k = formed()
+    says(k, 3, phase=Phase.FORMED, fence_me=True)
     k.heard[IDS[2]] = replace(k.heard[IDS[2]], at=NOW - drill.ASKED_WITHIN - 1.0)
-    k.formed = True
+    assert drill.target(k, NOW) == ""
+
+
+def test_only_who_is_on_its_way_into_the_cluster_is_fenced_for_having_come() -> None:
+    """A member that starts again says who its members are, or that it is formed."""
+    k = formed()
+    member = WireMember(IDS[2], NAMES[2], IPv4Address("10.0.0.13"))
+    for told in (
+        {"phase": Phase.JOINING, "members": (member,)},
+        {"phase": Phase.STARTING},
+        {"phase": Phase.FORMED},
+    ):
+        says(k, 3, **told)
+        assert drill.target(k, NOW) == ""
+    says(k, 3, phase=Phase.JOINING)
+    assert drill.target(k, NOW) == IDS[2]
+    k.cluster = replace(cluster(*NAMES[:3]), dc=NAMES[1])  # another one conducts
     assert drill.target(k, NOW) == ""
 
 
