@@ -19,8 +19,11 @@ def told(k: Knowledge) -> Decree | None:
     """Return the formed cluster as its members tell it, the conductor before all others."""
     formed = [
         heard
-        for heard in k.heard.values()
-        if heard.hello.phase is Phase.FORMED and heard.hello.uuid and heard.hello.members
+        for peer, heard in k.heard.items()
+        if peer not in k.candidates.gone
+        and heard.hello.phase is Phase.FORMED
+        and heard.hello.uuid
+        and heard.hello.members
     ]
     if not formed:
         return None

@@ -18,7 +18,7 @@ from muster_sim.samples import (
     founder,
     hello,
 )
-from musterd import agreement
+from musterd import agreement, day_two
 from musterd.election.types import Accepted, Durable, Role
 from musterd.helper_wire import WireMember
 from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Heard, Knowledge, Trouble
@@ -344,6 +344,22 @@ def test_who_would_join_a_cluster_of_terminated_members_is_told_that_nobody_is_l
     assert now.phase is Phase.JOINING
     assert "every member of cluster aaaaaaaa is terminated" in now.reason
     assert "launch" in now.next
+
+
+def test_the_last_words_of_a_terminated_conductor_are_not_the_clusters() -> None:
+    """It conducted, and its list is old: whoever joins asks those who are left."""
+    k = founder()
+    names = [WireMember(m.instance_id, m.name, IPv4Address(m.address)) for m in MEMBERS]
+    formed = {"phase": Phase.FORMED, "uuid": "a" * 32}
+    hears(k, 2, **formed, members=(names[0], names[1], names[2]), conductor=True)
+    hears(k, 3, **formed, members=(names[0], names[2]))
+    heard = day_two.told(k)
+    assert heard is not None
+    assert len(heard.members) == 3
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[1]}))
+    heard = day_two.told(k)
+    assert heard is not None
+    assert heard.roster == (IDS[0], IDS[2])
 
 
 def test_a_member_that_was_taken_out_while_it_was_away_says_so_and_what_to_type() -> None:
