@@ -12,7 +12,7 @@ import pytest
 
 from muster_lab.client import Lab
 from muster_lab.views import Node
-from observe import Document, own_lab, status, until, wait_for
+from observe import Document, own_lab, spec_as_user_data, status, until, wait_for
 from outages import watched
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
@@ -291,3 +291,28 @@ def test_secondary_and_elastic_address_follow_when_their_node_dies(still: Addres
         lab.outside("ping", "-c", "1", "-W", "20", SECONDARY)
     print(f"{SECONDARY} of a node that died: {outages.told()}")
     lab.outside("ping", "-c", "1", "-W", "5", still.elastic_ip, place="internet")
+
+
+# --- where the nodes are ----------------------------------------------------------------------
+
+
+def test_a_zone_that_holds_most_of_the_nodes_is_a_warning() -> None:
+    """Three founders that do not agree, so that all is as before a founding."""
+    with own_lab("spread") as lab:
+        subnets = json.loads(lab.aws("ec2", "describe-subnets").stdout)["Subnets"]
+        nodes = []
+        for token, subnet in ((10_000, 0), (11_000, 0), (10_000, 1)):
+            spec = f'[cluster]\nname = "web"\nsize = 3\n[corosync]\ntoken_ms = {token}\n'
+            nodes += lab.launch(
+                1,
+                tags={"muster:cluster": "web"},
+                user_data=spec_as_user_data(spec),
+                subnet_id=subnets[subnet]["SubnetId"],
+            )
+        here = nodes[0].instance_id
+        until(lab, here, lambda now: "differs" in now["reason"], SOON)
+        told = json.loads(lab.run(here, "muster", "doctor", "--json", check=False).stdout)
+        placed = [c for c in told["checks"] if c["check"] == "placement"]
+        assert [(c["outcome"], "holds 2 of 3 nodes" in c["what"]) for c in placed] == [
+            ("warning", True)
+        ]
