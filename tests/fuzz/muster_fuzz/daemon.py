@@ -177,7 +177,7 @@ class Surroundings:
     async def group_rules(self, _group_ids: tuple[str, ...]) -> Mapping[str, tuple[GroupRule, ...]]:
         return {}
 
-    async def rehearse(self, _action: str, _about: str, _instance_id: str = "") -> None:
+    async def rehearse(self, _action: str, _about: str, _where: str = "") -> None:
         return
 
     async def connect(self, _address: str, _port: int) -> Contact:

@@ -166,8 +166,8 @@ class SimNode:
         assert group_ids == ()
         return {}
 
-    async def rehearse(self, action: str, about: str, instance_id: str = "") -> None:
-        assert (about, instance_id) != (self.instance_id, "")
+    async def rehearse(self, action: str, about: str, where: str = "") -> None:
+        assert (about, where) != (self.instance_id, "")
         assert action.startswith("ec2:")
 
     async def token(self) -> str:
