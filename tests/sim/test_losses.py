@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from muster_sim.stage import tell
-from muster_sim.world import SimRegion
+from muster_sim.world import REMEMBERED, SimRegion
 from musterd.model import InstanceState
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
@@ -93,6 +93,23 @@ def test_a_tag_that_is_missing_is_told_and_founds_once_it_is_there() -> None:
         assert await formed(region, 3)
 
     in_virtual_time(3, story)
+
+
+def test_a_tag_that_is_given_back_counts_once_no_list_without_it_does() -> None:
+    """So judges the simulation: until then others may found, and know nothing of its cluster."""
+
+    async def story(region: SimRegion) -> None:
+        first, second = region.nodes
+        both = (first.instance_id, second.instance_id)
+        second.terminate()
+        first.becomes(tagged=False)
+        assert not region.any_left(both)
+        first.becomes(tagged=True)
+        assert not region.any_left(both)
+        await asyncio.sleep(REMEMBERED)
+        assert region.any_left(both)
+
+    in_virtual_time(2, story)
 
 
 def test_an_earlier_instance_that_gets_the_tag_too_late_joins() -> None:

@@ -11,6 +11,7 @@ from muster_sim.stage import play
 from muster_sim.troubles import Troubles
 from muster_sim.watchers import ViolationError, Watch, stuck
 from muster_sim.world import SimNode, SimRegion
+from musterd import membership
 
 PATIENCE = 240.0  # virtual seconds after the last trouble within which all must be well
 LONGER = 900.0  # where day two is mixed in: members are admitted one by one
@@ -120,11 +121,17 @@ class _Run:
         await asyncio.sleep(LOOK_EVERY)
 
     async def _judged(self, end: float) -> str:
-        """Wait until all is well and return "", or what is wrong in the end."""
+        """Wait until all is well and return "", or what is wrong in the end.
+
+        Nothing is asked of the end where somebody of a founding that was given up has the tag
+        again: there are two clusters under one tag then.
+        """
         loop = asyncio.get_running_loop()
         said, since = self._watch.said(), loop.time()
         while loop.time() < end:
             await self._pass()
+            if self.region.contested():
+                return ""
             if self._watch.formed and self._whole():
                 return ""
             now = self._watch.said()
@@ -142,10 +149,11 @@ class _Run:
         return stuck(self.region, self._story.absent)
 
     def _whole(self) -> bool:
-        """Tell whether nobody stays outside who could be let in."""
+        """Tell whether nobody stays outside who could be let in; a seventeenth cannot."""
         region, absent = self.region, self._story.absent
         alive = [node for node in region.nodes if not node.terminated]
         away = any(n.number in absent or not n.tagged for n in region.nodes)
+        away = away or len(alive) > membership.LARGEST
         hosts = [node.host for node in alive]
         ruled = any(h.started_at is not None and region.cluster.quorate(h) for h in hosts)
         return not self._mixed or away or not ruled or all_list_all(region)

@@ -6,13 +6,12 @@ from contextlib import suppress
 from muster_sim.hosts import Disk
 from muster_sim.members import dispensable
 from muster_sim.scenarios import CALM_AT, Trouble
-from muster_sim.world import SimNode, SimRegion
+from muster_sim.world import LONGEST_LAG, SimNode, SimRegion
 from musterd.errors import CloudError, CloudErrorKind, MusterError
 from musterd.model import InstanceState
 
 _KINDS = {"EC2 fails": CloudErrorKind.UNREACHABLE, "EC2 throttles": CloudErrorKind.THROTTLED}
 _MISTAKEN = 0.6  # strength up to which a tag that was taken away comes back
-_LONGEST_LAG = 30.0  # seconds by which an answer of EC2 may be old
 
 
 class Troubles:
@@ -97,7 +96,7 @@ class Troubles:
                 index = int(trouble.strength * len(self._region.nodes))
                 ec2.hidden[reader] = frozenset({self._region.nodes[index].instance_id})
             elif trouble.what == "EC2 lags":
-                ec2.lag[reader] = _LONGEST_LAG * trouble.strength
+                ec2.lag[reader] = LONGEST_LAG * trouble.strength
             else:
                 kind = _KINDS[trouble.what]
                 ec2.errors[reader] = CloudError(kind, f"EC2 {kind}")

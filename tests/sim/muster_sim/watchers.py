@@ -29,6 +29,8 @@ class Watch:
             raise ViolationError(self._region.broken[0])
         for node, decree in self._region.decided[self._seen :]:
             self._seen += 1
+            if decree.uuid in self._region.given_up:  # somebody joins it all the same
+                continue
             if self._first is None or not self._region.any_left(self._first.roster):
                 self._first = decree
             elif decree.uuid != self._first.uuid:

@@ -14,7 +14,7 @@ from muster_sim.hosts import ClusterWorld, Host
 from muster_sim.watch import Watch
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
-from musterd.discovery import READ_EVERY
+from musterd.discovery import READ_EVERY, STALE_AFTER
 from musterd.election.invariants import InvariantError, check_together
 from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
@@ -31,6 +31,8 @@ TOKEN = "mst1_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8_Yw3NKW"
 
 
 BOOT = 10.0  # seconds from a fence until the daemon runs again
+LONGEST_LAG = 30.0  # seconds by which an answer of EC2 may be old
+REMEMBERED = LONGEST_LAG + STALE_AFTER  # seconds for which daemons may go by how things were
 
 
 @dataclass
@@ -64,6 +66,7 @@ class SimNode:
         self.launch_index = number - 1
         self.state = InstanceState.RUNNING
         self.tagged = True
+        self.tagged_since = float("-inf")  # when it was given back; launched with it: ever since
         self.wall_ahead = 0.0  # seconds by which this node's wall clock is wrong
         self.chance = random.Random(f"{region.seed}/{number}")
         self.host = Host(self.instance_id, f"ip-10-0-0-{10 + number}", region.cluster, self.chance)
@@ -263,6 +266,8 @@ class SimNode:
     def becomes(self, state: InstanceState | None = None, *, tagged: bool | None = None) -> None:
         """Change what EC2 knows of the instance."""
         self.state = self.state if state is None else state
+        if tagged and not self.tagged:
+            self.tagged_since = self.region.now()
         self.tagged = self.tagged if tagged is None else tagged
         self.region.ec2.note(self._as_instance(), tagged=self.tagged)
 
@@ -412,13 +417,22 @@ class SimRegion:
         self.decided.append((node, decree))
 
     def any_left(self, roster: tuple[str, ...]) -> bool:
-        """Tell whether somebody of a roster still has the tag and is not terminated."""
-        return any(n.instance_id in roster and n.tagged and not n.terminated for n in self.nodes)
+        """Tell whether somebody of a roster kept the tag, and is not terminated.
+
+        Who was given it back a moment ago was not listed in what others go by now.
+        """
+        listed = self.now() - REMEMBERED
+        there = (n for n in self.nodes if n.instance_id in roster and not n.terminated)
+        return any(n.tagged and n.tagged_since <= listed for n in there)
 
     def bound(self, node: SimNode) -> bool:
         """Tell whether what the node has decided, if anything, still counts."""
         decided = node.record.durable.decided if node.record is not None else None
         return decided is None or decided.uuid not in self.given_up
+
+    def contested(self) -> bool:
+        """Tell whether somebody of a founding that was given up has the tag now."""
+        return any(n.tagged and not n.terminated and not self.bound(n) for n in self.nodes)
 
     def saved(self, node: SimNode) -> None:
         """Compare what all daemons know at the moment one of them has written it down."""
