@@ -227,6 +227,11 @@ class Actions:
         else:
             cloud = self._cloud_of(node)
             listed = await cloud.instances(spec.discovery.tag, spec.cluster.name)
+            decree = course.decree_of(k)
+            members = decree.roster if decree is not None else ()
+            unlisted = discovery.unlisted(listed, k.candidates, members, node.instance_id)
+            if unlisted:
+                listed = (*listed, *discovery.ended(await cloud.described(unlisted)))
         at = self._reach.clock.monotonic()
         mine = tuple(item for item in listed if item.vpc_id in {"", node.vpc_id})
 

@@ -61,6 +61,22 @@ def candidates(
     return Candidates(tuple(alive), roster, gone)
 
 
+def unlisted(
+    listed: Iterable[Instance], before: Candidates, members: Iterable[str], own_id: str
+) -> tuple[str, ...]:
+    """Return the ids of the other instances that are known and that EC2's list leaves out.
+
+    Whoever lost its tag before it was terminated is in no list; only by its id does EC2 say so.
+    """
+    known = {*members, *(item.instance_id for item in before.instances)}
+    return tuple(sorted(known - {item.instance_id for item in listed} - before.gone - {own_id}))
+
+
+def ended(described: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Return those that EC2 calls terminated: of who has no tag, only that counts."""
+    return tuple(item for item in described if item.state is InstanceState.TERMINATED)
+
+
 def from_static(peers: Iterable[StaticPeer], own: Instance) -> tuple[Instance, ...]:
     """Return the statically listed peers in the order they are listed, as EC2 would list them."""
     return tuple(

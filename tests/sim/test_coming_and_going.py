@@ -167,6 +167,20 @@ def test_a_newcomer_names_the_conductor_that_has_lost_its_tag_and_joins_when_it_
     play(story())
 
 
+def test_a_member_terminated_after_it_lost_its_tag_is_taken_out_and_replaced() -> None:
+    async def story() -> None:
+        region = await _founded()
+        try:
+            region.nodes[1].becomes(tagged=False)
+            region.nodes[1].terminate()
+            region.launch(2000.0).boot()
+            await whole(region)
+        finally:
+            await region.end()
+
+    play(story())
+
+
 def test_two_become_three_and_two_again() -> None:
     async def story() -> None:
         region = await _founded(2)

@@ -79,6 +79,22 @@ def test_a_founder_last_seen_stopped_that_loses_its_tag_is_heard() -> None:
     in_virtual_time(3, story)
 
 
+def test_a_founder_terminated_after_it_lost_its_tag_is_replaced() -> None:
+    """No list names it any more; EC2 still tells by its id what became of it."""
+
+    async def story(region: SimRegion) -> None:
+        first, second = region.nodes[:2]
+        first.boot()
+        second.boot()
+        await asyncio.sleep(15.0)
+        region.nodes[2].becomes(tagged=False)
+        region.nodes[2].terminate()
+        region.launch(2000.0).boot()
+        assert await formed(region, 3), reasons(region)
+
+    in_virtual_time(3, story)
+
+
 def test_a_tag_that_is_missing_is_told_and_founds_once_it_is_there() -> None:
     async def story(region: SimRegion) -> None:
         region.nodes[0].becomes(tagged=False)

@@ -105,6 +105,23 @@ def test_a_first_answer_without_this_instance_makes_no_roster() -> None:
     assert "does not list this instance" in found.trouble
 
 
+def test_who_is_known_and_in_no_list_is_asked_for_by_id() -> None:
+    before = discovery.candidates((*FOUR[:3], instance(E, 9.0)), SPEC, A)
+    assert discovery.unlisted(FOUR[:2], before, (B, D), A) == (C, D, E)
+
+
+def test_neither_oneself_nor_the_terminated_are_asked_for_by_id() -> None:
+    before = discovery.candidates([instance(B, 1.0, InstanceState.TERMINATED), *FOUR[2:]], SPEC, A)
+    assert discovery.unlisted(FOUR[2:], before, (A, B, C), A) == ()
+
+
+@pytest.mark.parametrize("state", InstanceState)
+def test_of_who_has_no_tag_only_that_it_is_terminated_counts(state: InstanceState) -> None:
+    described = (instance(B, 1.0, state),)
+    kept = described if state is InstanceState.TERMINATED else ()
+    assert discovery.ended(described) == kept
+
+
 def test_static_peers_found_in_the_order_they_are_listed() -> None:
     peers = [StaticPeer(own, IPv4Address(f"10.0.0.{n}"), f"n{n}") for n, own in enumerate((C, A))]
     listed = discovery.from_static(peers, instance(A))
