@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass, replace
 
-from musterd import membership
+from musterd import making, membership
 from musterd.errors import MusterError
 from musterd.knowledge import Knowledge
 from musterd.membership import Membership, Newcomer
@@ -105,6 +105,8 @@ def newcomer_plan(k: Knowledge, now: float) -> Plan:
         facts,
         unlisted_for=now - k.laid_since if k.laid_since is not None else 0.0,
         need_proof=need_proof(k),
+        barred=making.barred(k),
+        unattached=making.unattached(k),
     )
     if step != Plan():
         return step
@@ -295,6 +297,20 @@ def need_proof(k: Knowledge) -> bool:
     return any(
         m not in k.proofs for m in decree.roster if m != k.own_id and m not in k.candidates.gone
     )
+
+
+def may_attach(k: Knowledge) -> bool:
+    """Tell whether shared disks may be attached to this node: fencing is proven.
+
+    For who joins, those who would fence it have proven it: its own Pacemaker starts only later.
+    """
+    if k.joining is None:
+        return not need_proof(k)
+    cluster = told(k)
+    if cluster is None or k.own_id not in cluster.roster or k.facts is None or not k.facts.laid:
+        return False
+    members = (k.heard[peer].hello for peer in cluster.roster if peer in k.heard)
+    return all(k.own_id in hello.proofs for hello in members if hello.phase is Phase.FORMED)
 
 
 def troubled(k: Knowledge) -> bool:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 from musterd import storage
 from musterd.knowledge import Knowledge
-from musterd.model import Decree
+from musterd.model import Decree, Member, Node
 from musterd.spec import ALLOCATE, Address, Spec
 
 LOOK_BEFORE = 15.0  # seconds between looks at the volumes before founding
@@ -94,25 +94,26 @@ def unseen(k: Knowledge, decree: Decree) -> str:
     """
     if k.settings is None or not k.settings.spec.shared_disk:
         return ""
-    spec = k.settings.spec
     online = k.cluster.online if k.cluster is not None else ()
-    for disk in spec.shared_disk:
-        volume = k.volumes.get(storage.key(disk))
-        wanted = volume.volume_id if volume is not None else ""
-        for member in decree.members:
-            heard = k.heard.get(member.instance_id)
-            own = member.instance_id == k.own_id
-            shown = k.shown if own else heard.hello.disks if heard is not None else ()
-            if wanted in shown or member.name not in online:
-                continue
-            told = f"{member.name} to show disk {storage.key(disk)}"
-            if volume is not None and member.instance_id in volume.attachments:
-                told += (
-                    f" ({wanted} is attached, but the kernel there has no NVMe disk with serial"
-                    f" {storage.serial(wanted)})"
-                )
-            return _with_trouble(k, "disks", told)
-    return ""
+    members = (member for member in decree.members if member.name in online)
+    return next((told for member in members if (told := _unshown_by(k, member))), "")
+
+
+def unattached(k: Knowledge) -> str:
+    """Return which shared disk this node does not show yet, "" when it shows all.
+
+    Who joins starts Pacemaker only then: a clone would begin at once where its disk lacks.
+    """
+    return _unshown_by(k, k.node) if k.node is not None else ""
+
+
+def barred(k: Knowledge) -> str:
+    """Return why this node could not have the shared disks, "" when nothing is against it."""
+    if k.settings is None or not k.settings.spec.shared_disk:
+        return ""
+    if not k.volumes_read:
+        return _with_trouble(k, "disks", "the first look at the shared disks")
+    return k.disk_faults[0].what if k.disk_faults else ""
 
 
 def allocated(k: Knowledge) -> dict[IPv4Address, IPv4Address]:
@@ -124,6 +125,25 @@ def volumes_by_name(k: Knowledge, spec: Spec) -> dict[str, str]:
     """Return name of a disk -> its volume, for disks with a name."""
     known = {disk.name: k.volumes.get(storage.key(disk)) for disk in spec.shared_disk if disk.name}
     return {name: volume.volume_id for name, volume in known.items() if volume is not None}
+
+
+def _unshown_by(k: Knowledge, node: Member | Node) -> str:
+    """Return which shared disk a node's kernel does not show, "" when it shows all."""
+    heard = k.heard.get(node.instance_id)
+    own = node.instance_id == k.own_id
+    shown = k.shown if own else heard.hello.disks if heard is not None else ()
+    for disk in k.settings.spec.shared_disk if k.settings is not None else ():
+        volume = k.volumes.get(storage.key(disk))
+        if volume is not None and volume.volume_id in shown:
+            continue
+        told = f"{node.name} to show disk {storage.key(disk)}"
+        if volume is not None and node.instance_id in volume.attachments:
+            told += (
+                f" ({volume.volume_id} is attached, but the kernel there has no NVMe disk with"
+                f" serial {storage.serial(volume.volume_id)})"
+            )
+        return _with_trouble(k, "disks", told)
+    return ""
 
 
 def _unshown(k: Knowledge, spec: Spec) -> bool:

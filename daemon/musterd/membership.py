@@ -118,6 +118,8 @@ def newcomer_step(
     *,
     unlisted_for: float,
     need_proof: bool,
+    barred: str = "",
+    unattached: str = "",
 ) -> Plan:
     """Return what a node that joins does next; an empty plan when its part is done.
 
@@ -129,10 +131,12 @@ def newcomer_step(
         facts: the last look at this node.
         unlisted_for: seconds since which its files are this cluster's and nobody names it.
         need_proof: whether it has yet to prove that it can fence the others.
+        barred: why it could not have the shared disks.
+        unattached: which shared disk it does not show yet.
     """
     listed = own_id in told.roster
     if not facts.laid:
-        return _outside(facts)
+        return _outside(facts, barred)
     if not listed:
         if facts.running:
             return Plan(waiting_for="the members to name this node as one of them")
@@ -140,6 +144,8 @@ def newcomer_step(
             why = "its admission was cut off: no member knows of it"
             return Plan(Step(Verb.WITHDRAW, why))
         return Plan(waiting_for="the conductor to finish admitting this node")
+    if unattached and not facts.running:
+        return Plan(waiting_for=unattached)
     if not (facts.running and facts.enabled):
         return Plan(Step(Verb.START, "the cluster has admitted this node"))
     if not facts.trusted:
@@ -160,8 +166,10 @@ def member_step(facts: NodeFacts | None, *, need_proof: bool) -> Plan:
     return Plan()
 
 
-def _outside(facts: NodeFacts) -> Plan:
+def _outside(facts: NodeFacts, barred: str) -> Plan:
     if not facts.offered:
+        if barred:
+            return Plan(waiting_for=barred)
         return Plan(Step(Verb.OFFER, "the cluster is formed; this node asks to join it"))
     return Plan(waiting_for="the conductor to admit this node")
 

@@ -28,6 +28,7 @@ INSTALL = (
     *("/dev/stdin", "/etc/muster/muster.toml"),
 )
 ZONE = "eu-west-1a"
+TAGS = {"muster:cluster": "disks", "muster:size": "16"}  # no spec yet that could found one
 TAG = "ResourceType=volume,Tags=[{Key=muster:cluster,Value=disks}]"
 LINK = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_"
 RIGHT = """
@@ -46,6 +47,13 @@ id = "srv"
 agent = "ocf:heartbeat:Filesystem"
 group = "files"
 options = { device = "{disk:data}", directory = "/srv", fstype = "ext4" }
+[[resource]]
+id = "reader"
+agent = "ocf:heartbeat:anything"
+clone = true
+[resource.options]
+binfile = "/bin/sh"
+cmdline_options = "-c 'exec sleep infinity < {disk:quorum}'"
 """
 
 
@@ -78,9 +86,9 @@ class Disks:
         """Instance ids."""
         return ids(self.nodes)
 
-    def give(self, rest: str) -> None:
-        """Put a spec on every node as an administrator would, and have it read."""
-        for node in self.ids:
+    def give(self, rest: str, *nodes: str) -> None:
+        """Put a spec on these nodes (on every one) as an administrator would, and have it read."""
+        for node in nodes or self.ids:
             spec = f'[cluster]\nname = "disks"\nsize = 3\n{rest}'
             self.lab.run(node, *INSTALL, stdin=spec)
             self.lab.run(node, "muster", "join")
@@ -122,8 +130,7 @@ def attach(lab: Lab, volume: str, node: str) -> None:
 def world() -> Iterator[Disks]:
     """Three nodes with the cluster's tag, no spec yet that could found one, and an ext4 volume."""
     with own_lab("disks") as lab:
-        tags = {"muster:cluster": "disks", "muster:size": "16"}
-        nodes = lab.launch(3, tags=tags)
+        nodes = lab.launch(3, tags=TAGS)
         lab.wait_boot()
         for node in ids(nodes):
             # The agent wants to load ext4; the kernel is the machine's and has it.
@@ -181,7 +188,8 @@ def test_unproven_fencing_is_refused(world: Disks) -> None:
 
 
 def test_a_file_system_of_one_machine_on_two_is_refused(world: Disks) -> None:
-    cloned = RIGHT.partition("[[resource]]")[2].replace('group = "files"', "clone = true")
+    mount = RIGHT.partition("[[resource]]")[2].partition("[[resource]]")[0]
+    cloned = mount.replace('group = "files"', "clone = true")
     world.give(given(world.volume, f"[[resource]]{cloned}"))
     world.complain("srv would mount ext4 of a shared disk on every node", "leave out clone")
 
@@ -280,6 +288,20 @@ def test_the_file_system_moves_with_its_group_and_keeps_what_is_on_it(world: Dis
     mounts = [said(world.lab, node, "sh", "-c", "grep -c ' /srv ' /proc/mounts || true")
               for node in world.ids]  # fmt: skip
     assert sorted(mounts) == ["0", "0", "1"]
+
+
+def test_who_joins_has_its_disks_before_a_clone_that_needs_them_starts_there(
+    world: Disks,
+) -> None:
+    [newcomer] = world.lab.launch(1, tags=TAGS)
+    world.lab.wait_boot()
+    world.give(RIGHT.replace("{volume}", world.volume), newcomer.instance_id)
+    world.nodes.append(newcomer)
+    wait_for(world.lab, "healthy", world.ids)
+    running = ("pgrep", "-f", "sleep infinity")
+    assert all(said(world.lab, node, *running) for node in world.ids)
+    failed = said(world.lab, newcomer.instance_id, "crm_mon", "--one-shot", "--failcounts")
+    assert "Failed Resource Actions" not in failed
 
 
 def name_of(world: Disks, node: str) -> str:

@@ -125,6 +125,12 @@ def attached(region: SimRegion) -> set[str]:
     return {each for volume in region.estate.made.values() for each in volume.attachments}
 
 
+def proved_by(node: SimNode) -> set[str]:
+    """The names of those of whom a node knows that they can be fenced."""
+    proved = node.engine.status().fencing.proved if node.engine is not None else ()
+    return {proof.node for proof in proved}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_volume_is_made_once_and_attached_to_every_node_by_itself(seed: int) -> None:
     async def story(region: SimRegion) -> None:
@@ -171,6 +177,49 @@ def test_a_founder_that_is_down_keeps_nobody_from_their_disks() -> None:
         assert attached(region) == {node.instance_id for node in others}
 
     told(1, story, **WANTED)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_joins_starts_only_once_it_has_its_disks_and_others_can_fence_it(seed: int) -> None:
+    async def story(region: SimRegion) -> None:
+        assert await region.until(lambda: formed(region), LONG)
+        founders = list(region.nodes)
+        newcomer = region.launch(2000.0)
+        newcomer.boot()
+
+        def never_too_early() -> bool:
+            has = newcomer.instance_id in attached(region)
+            assert has or newcomer.host.started_at is None
+            if has and newcomer.host.started_at is None:
+                assert all(newcomer.host.name in proved_by(node) for node in founders)
+            return newcomer.status is not None and newcomer.status.phase == "formed"
+
+        assert await region.until(never_too_early, LONG)
+        assert newcomer.instance_id in attached(region)
+
+    told(seed, story, **WANTED)
+
+
+def test_nobody_is_admitted_while_it_could_not_have_the_disks() -> None:
+    async def story(region: SimRegion) -> None:
+        region.estate.put(SOUND)
+        assert await region.until(lambda: formed(region), LONG)
+        volume = region.estate.made[VOLUME]
+        region.estate.put(replace(volume, attachments={**volume.attachments, "i-x": "attached"}))
+        newcomer = region.launch(2000.0)
+        newcomer.boot()
+
+        def told_why() -> bool:
+            status = newcomer.status
+            return status is not None and status.phase == "joining" and "i-x" in status.reason
+
+        assert await region.until(told_why, LONG)
+        await asyncio.sleep(60.0)
+        assert all(len(node.host.disk.members) == 3 for node in region.nodes[:3])
+        region.estate.put(volume)
+        assert await region.until(lambda: region.phases() == ["formed"] * 4, LONG)
+
+    told(1, story, **GIVEN)
 
 
 def test_a_volume_that_is_unsafe_founds_nothing_until_it_is_cured() -> None:

@@ -273,6 +273,29 @@ def test_a_newcomer_offers_then_waits_then_starts_trusts_and_proves() -> None:
     assert own(TOLD, done) == Plan()
 
 
+def test_a_newcomer_that_could_not_have_the_disks_offers_nothing() -> None:
+    plan = newcomer_step(
+        D.instance_id, DECREE, FACTS, unlisted_for=0.0, need_proof=True, barred="it is elsewhere"
+    )
+    assert plan == Plan(waiting_for="it is elsewhere")
+
+
+def test_a_newcomer_starts_once_it_shows_its_disks() -> None:
+    def with_disk(facts: NodeFacts, unattached: str) -> Plan:
+        return newcomer_step(
+            D.instance_id, TOLD, facts, unlisted_for=0.0, need_proof=True, unattached=unattached
+        )
+
+    assert with_disk(LAID, "disk data").waiting_for == "disk data"
+    step = with_disk(LAID, "").step
+    assert step is not None
+    assert step.verb is Verb.START
+    # One that runs already, as of an earlier musterd, is not kept from its part.
+    step = with_disk(replace(LAID, running=True, enabled=True), "disk data").step
+    assert step is not None
+    assert step.verb is Verb.TRUST
+
+
 def test_a_newcomer_starts_nothing_before_the_members_name_it() -> None:
     assert own(DECREE, LAID).waiting_for == "the conductor to finish admitting this node"
 
