@@ -115,3 +115,15 @@ def test_the_last_member_but_two_leaves_and_comes_back(grown: Grown) -> None:
     assert_one_cluster(grown)
     assert "two_node" not in said(lab, here, "cat", "/etc/corosync/corosync.conf")
     assert "pcmk_delay_max" not in said(lab, here, "pcs", "stonith", "config")
+
+
+def test_a_member_that_lost_its_tag_before_it_was_terminated_is_replaced(grown: Grown) -> None:
+    """No list of EC2 names it any more; daemon and helper ask for it by its id."""
+    lab, lost = grown.lab, grown.nodes.pop()
+    lab.aws("ec2", "delete-tags", "--resources", lost.instance_id, "--tags", "Key=muster:cluster")
+    lab.terminate(lost.instance_id)
+    grown.nodes += lab.launch(1, tags=tags("web", SIZE))
+    wait_for(lab, "formed", [grown.nodes[-1].instance_id])
+    assert_one_cluster(grown)
+    config = said(lab, grown.nodes[0].instance_id, "pcs", "stonith", "config")
+    assert lost.instance_id not in config
