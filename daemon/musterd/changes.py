@@ -85,7 +85,7 @@ class _Sections:
             case "constraint":
                 return False
             case _:
-                keys = {"fencing.agent", "fencing.options", f"fencing.options.{place.name}"}
+                keys = {"fencing.agent", f"fencing.options.{place.name}"}
                 return bool(keys & self._changed)
 
 

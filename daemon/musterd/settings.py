@@ -9,11 +9,12 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from musterd.errors import NoClusterError, SettingsError
 from musterd.helper_wire import Tags
@@ -37,8 +38,8 @@ class Settings:
 
     spec: Spec
     origins: dict[str, str]  # dotted key -> source, in words
-    digest: str  # sha256 of the canonical spec
-    keys: dict[str, str]  # dotted key -> short hash, to name what differs between two nodes
+    digest: str  # sha256 of what the spec says beyond the defaults
+    keys: dict[str, str]  # dotted key of that -> short hash, to name what differs between two nodes
 
 
 def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FILE) -> Settings:
@@ -71,8 +72,8 @@ def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FI
     except ValidationError as invalid:
         raise _explain(invalid, origins, spec_file) from None
     _check(spec, origins)
-    fingerprints = {key: _hash(value)[:12] for key, value in _flatten(public(spec))}
-    return Settings(spec, origins, _hash(public(spec)), fingerprints)
+    said = dict(_flatten(cast("dict[str, Any]", beyond_defaults(spec))))
+    return Settings(spec, origins, _hash(said), {key: _hash(said[key])[:12] for key in said})
 
 
 def public(spec: Spec) -> dict[str, Any]:
@@ -80,6 +81,27 @@ def public(spec: Spec) -> dict[str, Any]:
     table = cast("dict[str, Any]", _SPEC.dump_python(spec, mode="json"))
     table["secret"].pop("token")
     return table
+
+
+def beyond_defaults(value: object) -> object:
+    """Return what a part of the spec says beyond the defaults, as plain values.
+
+    A key that only a newer musterd knows, and that nobody has set, is not in it: instances of a
+    newer image join a cluster of the older one. For the same reason no version may change a
+    default.
+    """
+    if is_dataclass(value):
+        parts = ((part, getattr(value, part.name)) for part in fields(value))
+        return {part.name: beyond_defaults(got) for part, got in parts if got != _default(part)}
+    if isinstance(value, dict):
+        return {str(key): beyond_defaults(got) for key, got in value.items()}
+    if isinstance(value, list | tuple):
+        return [beyond_defaults(each) for each in value]
+    return to_jsonable_python(value)
+
+
+def _default(part: Field[Any]) -> object:
+    return part.default_factory() if part.default_factory is not MISSING else part.default
 
 
 def tags_of(tags: Mapping[str, str]) -> Tags:

@@ -34,7 +34,7 @@ CREATING = tuple(
     PcsCommand(("resource", "create", name, agent), "the spec")
     for name, agent in ((VIP, "ocf:heartbeat:IPaddr2"), (WEB, "systemd:nginx"))
 )
-EVERYTHING = ("address", "resource", "fencing.options", "corosync.token_ms")
+EVERYTHING = ("address", "resource", "fencing.options.power_timeout", "corosync.token_ms")
 FORBIDDEN = {"--force", "destroy", "delete", "remove", "disable", "standby", "clear", "cleanup"}
 
 

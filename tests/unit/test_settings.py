@@ -1,12 +1,13 @@
 """One reading of the spec: sources in order, and every complaint with file, key and cure."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from musterd.errors import NoClusterError, SettingsError
 from musterd.helper_wire import Tags
-from musterd.settings import Settings, differing, load, public, tags_of
+from musterd.settings import Settings, beyond_defaults, differing, load, public, tags_of
 from musterd.spec import SecretSource
 
 TAGS = Tags(cluster="web", size=3)
@@ -138,6 +139,45 @@ def test_equal_specs_have_equal_digests_wherever_they_came_from(read: Reader) ->
     by_tags = read()
     by_file = read('[cluster]\nname = "web"\nsize = 3\n', tags=Tags())
     assert by_tags.digest == by_file.digest
+
+
+def test_a_key_that_only_a_newer_musterd_knows_and_nobody_set_changes_no_digest() -> None:
+    """So instances of a newer image join the cluster of an older one, spec for spec."""
+
+    @dataclass(frozen=True)
+    class Older:
+        address: str
+
+    @dataclass(frozen=True)
+    class Newer(Older):
+        metric: int = 100
+        hints: dict[str, str] = field(default_factory=dict)
+
+    older, newer = Older("10.0.0.100"), Newer("10.0.0.100")
+    assert beyond_defaults([newer]) == beyond_defaults([older]) == [{"address": "10.0.0.100"}]
+    assert beyond_defaults(replace(newer, metric=5)) == {"address": "10.0.0.100", "metric": 5}
+
+
+def test_a_default_that_is_written_down_changes_no_digest(read: Reader) -> None:
+    written = '[corosync]\ntoken_ms = 10000\n[fencing]\nprove = "permissions"\noptions = {}\n'
+    assert read(written).spec == read().spec
+    assert (read(written).digest, read(written).keys) == (read().digest, read().keys)
+
+
+def test_everything_that_was_set_is_in_the_digest(read: Reader) -> None:
+    """Within lists of tables and free options as well."""
+    address = '[[address]]\nprivate_ip = "10.0.0.100"\n'
+    texts = (
+        "",
+        address,
+        f'{address}elastic_ip = "allocate"\n',
+        '[fencing.options]\npcmk_delay_base = "5s"\n',
+        '[fencing.options]\npcmk_delay_base = "6s"\n',
+    )
+    assert len({read(text).digest for text in texts}) == len(texts)
+    first, second = read(texts[3]), read(texts[4])
+    assert differing(first.keys, second.keys) == ("fencing.options.pcmk_delay_base",)
+    assert differing(read().keys, first.keys) == ("fencing.options.pcmk_delay_base",)
 
 
 def test_what_differs_is_named_by_key(read: Reader) -> None:
