@@ -21,6 +21,13 @@ OURS = (
     *("musterd-status.socket", "musterd-admin.socket", "muster-helper.socket"),
 )
 MEMORY = "/var/lib/musterd/record.json"
+APPLICATION = Path("usr/lib/muster/app/musterd")
+# What a later version may add: a key of the spec, a word of the hello, a word of a node's facts.
+ADDED = {
+    "spec.py": ("    token_ms: ", "    join_ms: int = 50\n"),
+    "peer_wire.py": ("    applied: dict", '    later: tuple[str, ...] = ("word",)\n'),
+    "model.py": ("    lingering: tuple", '    seen_later: str = "fact"\n'),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Pair:
 
     lab: Lab
     nodes: list[str]
+    newer: Path
 
     def started(self, node: str, *units: str) -> dict[str, str]:
         """When each unit began to be active, with the process it is, "" where it is not."""
@@ -54,12 +62,18 @@ class Pair:
 
 
 def newer(package: Path, folder: Path) -> Path:
-    """The same package under a higher version."""
+    """The package under a higher version, with a little more to say in it."""
     tree, made = folder / "tree", folder / "newer.deb"
     subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
     control = tree / "DEBIAN/control"
     words = re.sub(r"^Version: .*$", f"Version: {NEWER}", control.read_text(), flags=re.MULTILINE)
     control.write_text(words)
+    for name, (after, added) in ADDED.items():
+        code = tree / APPLICATION / name
+        kept = code.read_text()
+        [line] = [each for each in kept.splitlines(keepends=True) if each.startswith(after)]
+        code.write_text(kept.replace(line, line + added))
+        (code.parent / "__pycache__" / f"{code.stem}.cpython-311.pyc").unlink()
     build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(made)]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     return made
@@ -73,7 +87,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         wait_for(lab, "healthy", nodes)
         for node in nodes:
             bring(lab, node, made, "/root/newer.deb")
-        yield Pair(lab, nodes)
+        yield Pair(lab, nodes, made)
+
+
+def test_an_instance_of_a_newer_image_joins_a_cluster_of_the_older_one(pair: Pair) -> None:
+    lab = pair.lab
+    [node] = ids(lab.launch(1))
+    lab.wait_boot()
+    bring(lab, node, pair.newer, "/root/newer.deb")
+    lab.run(node, "dpkg", "--install", "/root/newer.deb")
+    words = [f"Key={key},Value={value}" for key, value in tags("pair", 2).items()]
+    lab.aws("ec2", "create-tags", "--resources", node, "--tags", *words)
+    wait_for(lab, "formed", [node])
+    wait_for(lab, "healthy", [node, *pair.nodes])
+    assert {status(lab, each)["cluster"]["size"] for each in (node, *pair.nodes)} == {3}
+    assert '"join_ms": 50' in said(lab, node, "muster", "config", "--json")
 
 
 def test_an_upgrade_restarts_musterd_and_nothing_else(pair: Pair) -> None:
