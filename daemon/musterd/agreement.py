@@ -1,5 +1,6 @@
 """Whether the founders agree: the view this node votes for, or what keeps it from having one."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 from musterd import assembly, discovery, floating, resources, storage
@@ -80,9 +81,10 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
     """Return the first thing that keeps the founders from an election, in words."""
     found = k.candidates
     if not found.roster:
-        return _unlisted(k, now) or Trouble(
+        too_few = _unlisted(k, now) or Trouble(
             found.trouble or "EC2 has not answered yet", cure=found.cure
         )
+        return _and_silent(k, now, too_few)
     hindered = obstacle(k)
     if hindered is not None:
         return hindered
@@ -156,6 +158,18 @@ def _unlisted(k: Knowledge, now: float) -> Trouble | None:
         cure=f"EC2 is read again every {discovery.READ_EVERY:.0f} s; if this lasts, check there the"
         f" tag {spec.discovery.tag}={spec.cluster.name}, and that the VPC is the same",
     )
+
+
+def _and_silent(k: Knowledge, now: float, trouble: Trouble) -> Trouble:
+    """Name the first listed instance that is silent as well: other founders may wait for it alone.
+
+    They have seen the whole roster before somebody lost its tag; this node never has.
+    """
+    for item in k.candidates.instances:
+        if item.instance_id != k.own_id and (silent := _silence(k, item.instance_id, now)):
+            why = f"{trouble.why}; {silent.what}" if trouble.why else silent.what
+            return replace(trouble, why=why)
+    return trouble
 
 
 def _silence(k: Knowledge, peer: str, now: float) -> Trouble | None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 
 from muster_sim.stage import tell
+from muster_sim.watchers import ViolationError, Watch
 from muster_sim.world import REMEMBERED, SimRegion
-from musterd.model import InstanceState
+from musterd.model import Decree, InstanceState, Member
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
@@ -79,6 +81,25 @@ def test_a_founder_last_seen_stopped_that_loses_its_tag_is_heard() -> None:
     in_virtual_time(3, story)
 
 
+def test_who_never_saw_the_whole_roster_names_the_silent_founder_as_well() -> None:
+    """One lost its tag, one never boots: the rest waits for the same one, and says so."""
+
+    async def story(region: SimRegion) -> None:
+        untagged, patient, restarted, absent = region.nodes
+        for node in (untagged, patient, restarted):
+            node.boot()
+        await asyncio.sleep(15.0)
+        untagged.becomes(tagged=False)
+        restarted.kill()
+        restarted.boot()
+        await asyncio.sleep(LONG)
+        told = reasons(region)
+        assert "3 of 4 instances carry the tag" in told[2]
+        assert all(absent.instance_id in told[n] for n in (1, 2)), told
+
+    in_virtual_time(4, story)
+
+
 def test_a_founder_terminated_after_it_lost_its_tag_is_replaced() -> None:
     """No list names it any more; EC2 still tells by its id what became of it."""
 
@@ -109,6 +130,28 @@ def test_a_tag_that_is_missing_is_told_and_founds_once_it_is_there() -> None:
         assert await formed(region, 3)
 
     in_virtual_time(3, story)
+
+
+@pytest.mark.parametrize("known_to_both", [False, True])
+def test_a_second_founding_is_one_while_somebody_is_left_who_knows_of_the_first(
+    known_to_both: bool,
+) -> None:
+    """So judges the simulation: who only accepted the first may accept another once freed."""
+
+    async def story(region: SimRegion) -> None:
+        first, second = region.nodes
+        members = tuple(Member(n.instance_id, n.host.name, n.address) for n in region.nodes)
+        watch = Watch(region)
+        region.learned(first, Decree("ab" * 16, members, "digest", ""))
+        if known_to_both:
+            region.learned(second, Decree("ab" * 16, members, "digest", ""))
+        watch.look()
+        first.terminate()
+        region.learned(second, Decree("cd" * 16, members, "digest", ""))
+        with pytest.raises(ViolationError) if known_to_both else nullcontext():
+            watch.look()
+
+    in_virtual_time(2, story)
 
 
 def test_a_tag_that_is_given_back_counts_once_no_list_without_it_does() -> None:

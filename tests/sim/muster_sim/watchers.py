@@ -31,7 +31,7 @@ class Watch:
             self._seen += 1
             if decree.uuid in self._region.given_up:  # somebody joins it all the same
                 continue
-            if self._first is None or not self._region.any_left(self._first.roster):
+            if self._first is None or not self._left(self._first):
                 self._first = decree
             elif decree.uuid != self._first.uuid:
                 raise ViolationError(f"{node.short} knows a second founding, {decree.uuid[:8]}")
@@ -48,6 +48,9 @@ class Watch:
         self.formed = self._all_formed()
         if self.formed and self.formed_at is None:
             self.formed_at = self._region.now()
+
+    def _left(self, decree: Decree) -> bool:
+        return self._region.any_left(self._region.knowers(decree.uuid))
 
     def _look_at_clusters(self) -> None:
         cluster = self._region.cluster

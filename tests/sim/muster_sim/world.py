@@ -408,13 +408,17 @@ class SimRegion:
     def learned(self, node: SimNode, decree: Decree) -> None:
         """Note who knows a decree to be decided, and whom it replaces.
 
-        The tag says who belongs: when it was taken from all who are left of a founding, those who
-        have it owe that founding nothing.
+        The tag says who belongs: those who have it owe nothing to a founding all of whose knowers
+        have lost it, or are terminated.
         """
         for _, before in self.decided:
-            if before.uuid != decree.uuid and not self.any_left(before.roster):
+            if before.uuid != decree.uuid and not self.any_left(self.knowers(before.uuid)):
                 self.given_up.add(before.uuid)
         self.decided.append((node, decree))
+
+    def knowers(self, uuid: str) -> tuple[str, ...]:
+        """Return the instances that have known a founding to be decided."""
+        return tuple(node.instance_id for node, decree in self.decided if decree.uuid == uuid)
 
     def any_left(self, roster: tuple[str, ...]) -> bool:
         """Tell whether somebody of a roster kept the tag, and is not terminated.
