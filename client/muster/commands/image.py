@@ -28,8 +28,8 @@ EXAMPLE = """example, on a workstation with AWS credentials:
   muster image launch --image ami-... --cluster web --count 3 --profile node
 
 Each step may be killed and given again: it goes on where it was. --dry-run only
-tells. Needs boto3 (pipx install muster), and qemu-img for qcow2. No key is ever
-printed or stored."""
+tells. Needs boto3 (`pipx install .` in a checkout of muster, Python 3.11), and
+qemu-img for qcow2. No key is ever printed or stored."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

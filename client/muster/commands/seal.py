@@ -58,7 +58,7 @@ def seal(options: argparse.Namespace, context: Context, eraser: Eraser, user: in
         raise NotAllowedError(
             "cannot look at a node's keys as this user",
             why="only root sees all that an image would carry",
-            cure="sudo muster seal",
+            cure="run it with sudo",
         )
     root = options.root.resolve()
     if not (root / "etc").is_dir():

@@ -43,7 +43,7 @@ class Aws:
         dry: change nothing.
 
     Raises:
-        ClientError: boto3 is missing, or no region is known.
+        ClientError: boto3 is missing or too old, or no region is known.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class Aws:
     ) -> None:
         try:
             import boto3
+            from botocore.config import Config
         except ImportError:
-            raise ClientError(
-                "`muster image` needs boto3, which is not installed",
-                why="it runs on a workstation or CI; the packages for nodes leave boto3 out",
-                cure="python3 -m pip install boto3, or pipx install muster",
+            raise _no_boto3(
+                ", which is not installed",
+                "it runs on a workstation or CI; the packages for nodes leave boto3 out",
             ) from None
+        if "request_checksum_calculation" not in Config.OPTION_DEFAULTS:  # Debian 12's boto3
+            raise _no_boto3(" 1.36 or later", f"the one installed is {boto3.__version__}")
         self.dry = dry
         self._say = say
         self._session = boto3.Session(region_name=region)
@@ -135,6 +137,15 @@ class Aws:
                 ),
             )
         return self._clients[service]
+
+
+def _no_boto3(lacks: str, why: str) -> ClientError:
+    """Not pip's business: distributions keep it from their own Python, and have an older boto3."""
+    return ClientError(
+        f"`muster image` needs boto3{lacks}",
+        why=why,
+        cure="pipx install . (in a checkout of muster, with Python 3.11 or later)",
+    )
 
 
 def refusal(call: str, code: str, message: str) -> RefusedByAwsError:

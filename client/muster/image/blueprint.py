@@ -23,6 +23,7 @@ PACKAGES = (
     "pacemaker",
     "pcs",
     "python3.11",
+    "python3.11-pyyaml",
     "resource-agents-cloud",
 )
 # RHEL 8 has version 1 of the command line, and the cloud agents in one package with the others.

@@ -5,7 +5,8 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import glob
-from pathlib import Path
+from os.path import lexists, normpath
+from pathlib import Path, PurePosixPath
 
 from muster.sealing.traces import (
     AWS_CONFIG,
@@ -19,6 +20,7 @@ from muster.sealing.traces import (
     RECORD,
     SHADOW,
     SPEC,
+    TOKEN_PREFIX,
     Find,
     Removal,
     Trace,
@@ -56,13 +58,15 @@ def finds(root: Path, *, host_keys: bool) -> list[Find]:
         host_keys: sshd's keys count too.
     """
     wanted = (*FILES, HOST_KEYS) if host_keys else FILES
+    files = [found for trace in (*BY_HAND, *wanted) for found in _files(root, trace)]
+    known = {found.path for found in files}
     return [
         *_enabled(root),
         *_listed(root),
         *_password(root),
         *_profile(root),
-        *_inline_token(root),
-        *(found for trace in (*BY_HAND, *wanted) for found in _files(root, trace)),
+        *(found for found in _tokens(root) if known.isdisjoint(_upwards(found.path))),
+        *files,
     ]
 
 
@@ -172,11 +176,37 @@ def _profile(root: Path) -> Iterator[Find]:
         yield Find(AWS_CONFIG, "the region of an instance, as muster wrote it")
 
 
-def _inline_token(root: Path) -> Iterator[Find]:
+def _tokens(root: Path) -> Iterator[Find]:
+    """Yield the tokens that the spec holds or names."""
     try:
         secret = tomllib.loads(_text(below(root, SPEC))).get("secret", {})
     except tomllib.TOMLDecodeError:
-        return  # musterd will say so; it holds no token that could be used
-    if isinstance(secret, dict) and secret.get("token"):
+        what = "it is not TOML, and may hold a token, or name a file that does"
+        yield Find(SPEC, what, f"sudoedit {SPEC}", Removal.BY_HAND)
+        return
+    if not isinstance(secret, dict):
+        return
+    if secret.get("token"):
         what = "a cluster token, for whoever may launch or copy the image"
         yield Find(SPEC, what, f"sudoedit {SPEC}", Removal.BY_HAND)
+    path = secret.get("path")
+    if isinstance(path, str) and path.startswith("/"):
+        yield from _token_file(root, f"/{normpath(path).lstrip('/')}")
+
+
+def _token_file(root: Path, path: str) -> Iterator[Find]:
+    """Yield the file that the spec names: removed only if it is what a path is given for."""
+    place = below(root, path)
+    if not lexists(place):
+        return
+    plain = place.is_file() and not place.is_symlink()
+    if plain and place.resolve().is_relative_to(root.resolve()) and TOKEN_PREFIX in _text(place):
+        yield Find(path, "a cluster token")
+        return
+    what = "the spec's secret.path, and no plain file with a cluster token: remove what it holds"
+    yield Find(path, what, f"ls -l {path}; or correct the path: sudoedit {SPEC}", Removal.BY_HAND)
+
+
+def _upwards(path: str) -> set[str]:
+    """Return the path and every folder above it."""
+    return {path, *map(str, PurePosixPath(path).parents)}

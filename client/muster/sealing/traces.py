@@ -11,6 +11,8 @@ MACHINE_ID = "/etc/machine-id"
 COROSYNC_CONF = "/etc/corosync/corosync.conf"
 RECORD = "/var/lib/musterd/record.json"
 SPEC = "/etc/muster/muster.toml"
+TOKEN = "/etc/muster/token"  # noqa: S105 (a path)
+TOKEN_PREFIX = "mst1_"  # noqa: S105 (how each one begins)
 AWS_CONFIG = "/root/.aws/config"
 HOSTS = "/etc/hosts"
 SHADOW = "/etc/shadow"
@@ -79,7 +81,7 @@ FILES = (
     Trace("/var/lib/pcsd/cfgsync_ctl", "pcsd's record of a synchronisation"),
     Trace("/root/.pcs/known-hosts", "pcs's tokens for other nodes"),
     Trace("/home/*/.pcs/known-hosts", "pcs's tokens for other nodes"),
-    Trace("/etc/muster/token", "a cluster token"),
+    Trace(TOKEN, "a cluster token"),
     Trace("/var/lib/muster-helper/*", "a built cluster configuration"),
     Trace("/var/lib/cloud/instance", "cloud-init's state of an instance"),
     Trace("/var/lib/cloud/instances/*", "cloud-init's state of an instance, with its user data"),

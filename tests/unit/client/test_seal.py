@@ -265,6 +265,86 @@ def test_what_is_somebodys_is_left_and_told(
     assert "mst1" not in told + printed(context.out)
 
 
+ELSEWHERE = '[secret]\nsource = "file"\npath = "/etc/pki/web/token"\n'
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ELSEWHERE,
+        ELSEWHERE.replace("/etc", "//etc/../../etc"),  # what the kernel makes of it counts
+        ELSEWHERE.replace('source = "file"\n', ""),  # the token of another time
+    ],
+)
+def test_a_token_in_the_file_that_the_spec_names_goes(
+    spec: str, root: Path, commands: Commands, context: Context
+) -> None:
+    (root / "etc/muster/muster.toml").write_text(spec)
+    token = root / "etc/pki/web/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("mst1_z")
+    eraser = Eraser(root, commands)
+    assert do(context, eraser, root, "--check") == Exit.ERROR
+    assert "/etc/pki/web/token: a cluster token; type: muster seal" in printed(context.out)
+    assert do(context, eraser, root) == Exit.OK
+    assert not token.exists()
+    assert (root / "etc/muster/muster.toml").read_text() == spec
+    assert do(context, eraser, root, "--check") == Exit.OK
+
+
+@pytest.mark.parametrize("path", ["/etc/muster/token", "/etc/pki/absent", "/var/lib/musterd/token"])
+def test_a_token_is_named_once_and_only_if_it_is_there(path: str, root: Path) -> None:
+    (root / "var/lib/musterd/token").write_text("mst1_z")
+    before = finds(root, host_keys=False)
+    (root / "etc/muster/muster.toml").write_text(f'[secret]\npath = "{path}"\n')
+    assert finds(root, host_keys=False) == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "way out", "something else"])
+def test_only_a_token_in_a_plain_file_of_the_image_is_removed(
+    kind: str,
+    root: Path,
+    commands: Commands,
+    context: Context,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A wrong path in the spec must not cost anything, least of all the machine that seals."""
+    other = tmp_path_factory.mktemp("machine") / "token"
+    other.write_text("mst1_z")
+    (root / "etc/muster/muster.toml").write_text(ELSEWHERE)
+    web = root / "etc/pki/web"
+    match kind:
+        case "folder":
+            (web / "token").mkdir(parents=True)
+        case "link":
+            web.mkdir(parents=True)
+            (web / "token").symlink_to(other)
+        case "something else":
+            web.mkdir(parents=True)
+            (web / "token").write_text("root:*:1::::::")
+        case "way out":
+            web.parent.mkdir(parents=True)
+            web.symlink_to(other.parent)
+    assert do(context, Eraser(root, commands), root) == Exit.ERROR
+    assert "/etc/pki/web/token" in printed(context.err)
+    assert "sudoedit /etc/muster/muster.toml" in printed(context.err)
+    assert other.read_text() == "mst1_z"
+    assert os.path.lexists(web / "token")
+
+
+def test_a_spec_that_cannot_be_read_is_no_clean_one(
+    root: Path, commands: Commands, context: Context
+) -> None:
+    spec = root / "etc/muster/muster.toml"
+    spec.write_text('[secret]\ntoken = "mst1_y\n')
+    assert do(context, Eraser(root, commands), root) == Exit.ERROR
+    assert spec.exists()
+    told = printed(context.err)
+    assert "/etc/muster/muster.toml: it is not TOML, and may hold a token" in told
+    assert "next: sudoedit /etc/muster/muster.toml" in told
+    assert "mst1" not in told + printed(context.out)
+
+
 def test_a_profile_with_more_than_ours_is_the_users(root: Path) -> None:
     (root / "root/.aws/config").write_text("[default]\nregion = eu-west-1\noutput = json\n")
     assert "/root/.aws/config" not in [found.path for found in finds(root, host_keys=False)]
@@ -399,8 +479,9 @@ def test_killed_after_any_trace_the_next_run_finishes(
 
 
 def test_only_root_may(root: Path, commands: Commands, context: Context) -> None:
-    with pytest.raises(NotAllowedError):
+    with pytest.raises(NotAllowedError) as caught:
         do(context, Eraser(root, commands), root, "--check", user=1000)
+    assert caught.value.cure == "run it with sudo"  # `sudo muster seal` would erase
 
 
 def test_a_folder_without_a_system_is_no_image(tmp_path: Path, context: Context) -> None:
