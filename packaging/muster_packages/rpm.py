@@ -14,7 +14,12 @@ from muster_packages.errors import PackagingError
 
 ARCHITECTURE = "x86_64"
 # Folders that are ours alone; all others belong to packages that everybody has.
-OWNED = ("/usr/lib/muster", "/usr/share/doc/muster", "/usr/lib/systemd/system/corosync.service.d")
+OWNED = (
+    "/usr/lib/muster",
+    "/usr/lib/systemd/system/corosync.service.d",
+    "/usr/libexec/muster",
+    "/usr/share/doc/muster",
+)
 
 
 def build(checkout: Checkout) -> Path:

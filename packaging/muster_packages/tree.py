@@ -13,6 +13,8 @@ from muster_packages.distribution import DEBIAN, Distribution
 
 APPLICATION = "/usr/lib/muster/app"
 LIBRARIES = "/usr/lib/muster/lib"
+# What systemd starts. Not in /usr/lib: SELinux lets systemd execute nothing there.
+STARTED = "/usr/libexec/muster"
 DOCUMENTS = "/usr/share/doc/muster"
 MANUAL = "/usr/share/man"
 # Below packaging.
@@ -45,8 +47,8 @@ sys.exit(main())
 LAUNCHERS = {
     "/usr/bin/muster": ("muster.__main__", [APPLICATION]),
     "/usr/sbin/musterd": ("musterd.__main__", [APPLICATION, LIBRARIES]),
-    "/usr/lib/muster/muster-helper": ("muster_helper.__main__", [APPLICATION, LIBRARIES]),
-    "/usr/lib/muster/muster-rejoin": ("muster_helper.rejoin", [APPLICATION, LIBRARIES]),
+    f"{STARTED}/muster-helper": ("muster_helper.__main__", [APPLICATION, LIBRARIES]),
+    f"{STARTED}/muster-rejoin": ("muster_helper.rejoin", [APPLICATION, LIBRARIES]),
 }
 
 METADATA = """\
@@ -73,7 +75,7 @@ def stage(checkout: Checkout, target: Path, distribution: Distribution = DEBIAN)
         )
     source = checkout.root / "packaging" / "cloud-init" / "muster_user_data.py"
     user_data = source.read_text(encoding="utf-8").replace(DEBIAN.python, distribution.python, 1)
-    _program(_at(target, "/usr/lib/muster/muster-user-data"), user_data)
+    _program(_at(target, f"{STARTED}/muster-user-data"), user_data)
     _units(checkout.root / "units", _at(target, distribution.units), target)
     _documents(checkout.root, _at(target, DOCUMENTS))
     _for_shells(checkout.root / "packaging", target, distribution)

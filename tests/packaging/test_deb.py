@@ -28,6 +28,7 @@ PLACES = (
     "usr/lib/python3/dist-packages/muster",
     "usr/lib/sysusers.d/muster.conf",
     "usr/lib/tmpfiles.d/muster.conf",
+    "usr/libexec/muster/",
     "usr/sbin/musterd",
     "usr/share/bash-completion/completions/muster",
     "usr/share/doc/muster/",
@@ -36,9 +37,9 @@ PLACES = (
 )
 PROGRAMS = {
     "usr/bin/muster",
-    "usr/lib/muster/muster-helper",
-    "usr/lib/muster/muster-rejoin",
-    "usr/lib/muster/muster-user-data",
+    "usr/libexec/muster/muster-helper",
+    "usr/libexec/muster/muster-rejoin",
+    "usr/libexec/muster/muster-user-data",
     "usr/sbin/musterd",
 }
 # Shipped, and left to the administrator to enable.

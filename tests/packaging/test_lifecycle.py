@@ -93,14 +93,14 @@ def test_the_life_of_the_package(lab: Lab) -> None:
     lab.run("1", "systemctl", "enable", "--quiet", "muster-watch.service")
 
     lab.run("1", "dpkg", "--remove", "muster")
-    assert present(lab, *STATE, "/usr/lib/muster") == set(STATE)
+    assert present(lab, *STATE, "/usr/lib/muster", "/usr/libexec/muster") == set(STATE)
     assert not any(since(lab, *started).values())
 
     install(lab)
     assert all(since(lab, *started).values())
 
     lab.run("1", "dpkg", "--purge", "muster")
-    assert present(lab, *STATE, "/usr/lib/muster") == set()
+    assert present(lab, *STATE, "/usr/lib/muster", "/usr/libexec/muster") == set()
     left = lab.run("1", "find", "/etc/systemd", "/run/systemd", "-name", "muster*")
     assert left.stdout == ""
 

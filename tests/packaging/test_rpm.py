@@ -65,7 +65,8 @@ def test_digests_hold(unpacked: Unpacked) -> None:
 
 def test_it_asks_for_appstreams_python_and_the_cluster(unpacked: Unpacked) -> None:
     requires = asked(unpacked.package, "--requires")
-    for wanted in ("python3.11", "pcs >= 0.10.16", "corosync >= 3.1", "fence-agents-aws"):
+    libraries_too = ("python3.11", "python3.11-pyyaml")
+    for wanted in (*libraries_too, "pcs >= 0.10.16", "corosync >= 3.1", "fence-agents-aws"):
         assert wanted in requires
     assert "(resource-agents-cloud if resource-agents >= 4.10)" in requires
     # Nothing was guessed from the bundled libraries, and RHEL 8's rpm can read the payload.
@@ -98,8 +99,8 @@ def test_the_changelog_and_the_terms_are_told(unpacked: Unpacked, sources: Check
 
 
 def test_programs_run_by_python_3_11_isolated(unpacked: Unpacked) -> None:
-    programs = ["/usr/bin/muster", "/usr/sbin/musterd", "/usr/lib/muster/muster-helper"]
-    for name in [*programs, "/usr/lib/muster/muster-rejoin", "/usr/lib/muster/muster-user-data"]:
+    started = [f"/usr/libexec/muster/muster-{name}" for name in ("helper", "rejoin", "user-data")]
+    for name in ["/usr/bin/muster", "/usr/sbin/musterd", *started]:
         path = unpacked.at(name)
         assert path.read_text("utf-8").startswith("#!/usr/bin/python3.11 -I\n"), name
         assert path.stat().st_mode & 0o777 == 0o755
@@ -188,6 +189,7 @@ def test_state_survives_an_upgrade_and_a_removal(unpacked: Unpacked, tmp_path: P
     installing(tmp_path, "--erase", "muster")
     assert not (tmp_path / "usr/bin/muster").exists()
     assert not (tmp_path / "usr/lib/muster").exists()
+    assert not (tmp_path / "usr/libexec/muster").exists()
     assert {name for name in state if (tmp_path / name).read_text() == "kept"} == state
 
 

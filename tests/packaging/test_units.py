@@ -21,6 +21,7 @@ THRESHOLDS = {
     "muster-user-data.service": 16,
     "muster-imds-guard.service": 16,
 }
+STARTS = re.compile(r"^Exec(?:Start|Stop)\w*=[-+!@]*(/\S+)", re.MULTILINE)
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,9 +54,8 @@ def test_systemd_accepts_every_unit(unpacked: Unpacked, tmp_path: Path) -> None:
     (root / "usr/lib").mkdir(parents=True)
     (root / "usr/lib/systemd").symlink_to("../../lib/systemd")
     units = root / "lib/systemd/system"
-    starts = re.compile(r"^Exec(?:Start|Stop)\w*=[-+!@]*(/\S+)", re.MULTILINE)
     for unit in units.glob("*.service"):
-        for program in starts.findall(unit.read_text(encoding="utf-8")):
+        for program in STARTS.findall(unit.read_text(encoding="utf-8")):
             at = root / program.removeprefix("/")
             at.parent.mkdir(parents=True, exist_ok=True)
             at.write_text("#!/bin/sh\n", encoding="utf-8")
@@ -70,6 +70,19 @@ def test_systemd_accepts_every_unit(unpacked: Unpacked, tmp_path: Path) -> None:
     plain = [name.replace("@.", "@1.") for name in names]
     told = analyze("verify", f"--root={root}", "--man=no", "--recursive-errors=no", *plain)
     assert (told.returncode, told.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_a_service_starts_programs_where_selinux_lets_systemd(name: str) -> None:
+    """Red Hat's policy labels these folders bin_t, from which systemd may start a service.
+
+    All else in /usr/lib is lib_t, which init_t may not execute: the service would end with
+    "Permission denied" on a node that enforces the policy (files/file_contexts of selinux-policy).
+    """
+    programs = STARTS.findall((UNITS / name).read_text(encoding="utf-8"))
+    assert programs
+    executable = ("/usr/bin/", "/usr/sbin/", "/usr/libexec/")
+    assert [program for program in programs if not program.startswith(executable)] == []
 
 
 def test_systemd_refuses_a_misspelt_directive(tmp_path: Path) -> None:
