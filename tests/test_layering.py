@@ -56,7 +56,7 @@ ARROWS = {
     "knowledge": {"election.types", "observations", "peer_wire", "settings"},
     "status": {
         "course", "drill", "election.types", "fencing", "knowledge", "making", "observations",
-        "peer_wire", "proofs", "settings", "muster.api",
+        "peer_wire", "proofs", "resources", "settings", "muster.api",
     },
     "log": set(),
     # I/O, and the doors.
@@ -79,7 +79,7 @@ PURE = STAGES | {
     "floating", "observations", "ways",
     "model", "spec", "errors", "helper_wire", "peer_wire", "pcs_words", "election", "trust",
     "certificates", "knowledge", "status", "metrics", "course", "agreement", "outlook",
-    "deadlines", "drill", "making", "proofs", "since", "day_two",
+    "deadlines", "drill", "making", "proofs", "since", "day_two", "applied",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "time", "random", "subprocess", "socket", "aiohttp", "boto3", "botocore",

@@ -13,7 +13,9 @@ from muster_helper.host import Host
 from muster_helper.probe import members_of
 from muster_helper.refusals import refuse
 from musterd.helper_wire import AdmitParams, Done, WireMember
-from musterd.spec import Spec
+from musterd.spec import DiscoverySource, Spec
+
+_ALIVE = {"pending", "running"}
 
 
 def admit(host: Host, params: AdmitParams) -> Done:
@@ -26,7 +28,38 @@ def admit(host: Host, params: AdmitParams) -> Done:
             f"{params.newcomer} is missing, or is this node",
             "type `systemctl restart musterd`",
         )
-    return Done(tuple(_steps(host, params, spec, found[0])))
+    newcomer = found[0]
+    change.unless_listed(host, params.identity, spec, but=newcomer.instance_id)
+    if newcomer.name not in change.nodes(host):
+        _unless_called_for(host, params, spec, newcomer)
+    return Done(tuple(_steps(host, params, spec, newcomer)))
+
+
+def _unless_called_for(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) -> None:
+    """Refuse whom the account does not count among this cluster's instances.
+
+    It is given the cluster's keys: the daemon's word that it said hello is not enough.
+    """
+    if spec.discovery.source is DiscoverySource.STATIC:
+        peers = {(str(p.instance_id), str(p.address)) for p in spec.discovery.peers}
+        if (newcomer.instance_id, str(newcomer.address)) not in peers:
+            refuse(
+                f"{newcomer.instance_id} at {newcomer.address} is none of the spec's peers",
+                "[discovery] source is static",
+                "write it into [discovery] peers on every node",
+            )
+        return
+    told = host.instance(newcomer.instance_id, params.region)
+    tagged = told.tags.get(spec.discovery.tag) == spec.cluster.name
+    here = str(newcomer.address) in told.addresses
+    if not (tagged and here and told.state in _ALIVE):
+        refuse(
+            f"{newcomer.name} ({newcomer.instance_id}) is not an instance of this cluster",
+            f"EC2 calls it {told.state or 'unknown'}; it "
+            f"{'carries' if tagged else 'does not carry'} the tag {spec.discovery.tag}="
+            f"{spec.cluster.name}, and {'has' if here else 'has not'} address {newcomer.address}",
+            "look at the instance in EC2; what is wrong there is asked again",
+        )
 
 
 def _steps(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from muster_helper import corosync_conf
+from muster_helper import cib, corosync_conf, live
 from muster_helper.children import must
 from muster_helper.corosync_conf import BrokenConfigError, Section
 from muster_helper.host import Host
@@ -11,6 +11,7 @@ from muster_helper.refusals import if_found, refuse, unless_of_cluster
 from musterd import fencing
 from musterd.errors import HelperError
 from musterd.helper_wire import Identity, Tags
+from musterd.pcs_words import fence_device
 from musterd.spec import Spec
 
 _TIMEOUT = 180.0  # seconds; four at rest, most of it pcs talking to each member
@@ -40,6 +41,45 @@ def acting(host: Host, identity: Identity, tags: Tags, spec_digest: str) -> Spec
         )
     if_found(fencing.refusals(settings.spec))
     return settings.spec
+
+
+def unless_listed(host: Host, identity: Identity, spec: Spec, but: str) -> None:
+    """Let only the DC go on, and only with the members that the running cluster has.
+
+    The names, addresses and instances of a request go into the fencing device's map.
+
+    Args:
+        host: the node.
+        identity: as the request has it.
+        spec: of this cluster.
+        but: the instance id of who comes or goes.
+
+    Raises:
+        HelperError: another node is the DC, or the request has other members.
+    """
+    dc = shown(host).find("summary/current_dc")
+    if dc is None or dc.get("name") != host.name:
+        raise HelperError(
+            "another node acts for the cluster",
+            refused=False,
+            why=f"Pacemaker's DC is {dc.get('name') if dc is not None else 'not elected yet'}",
+            cure="wait: musterd there takes it up",
+        )
+    mapped = live.host_map(cib.live(host), fence_device(spec))
+    stay = [member for member in identity.members if member.instance_id != but]
+    names = {m.name for m in identity.members if m.instance_id == but} | {
+        name for name, instance_id in mapped.items() if instance_id == but
+    }
+    listed = {name: at for name, at in corosync_conf.nodes(conf(host)) if name not in names}
+    if listed != {member.name: str(member.address) for member in stay} or any(
+        mapped.get(member.name, member.instance_id) != member.instance_id for member in stay
+    ):
+        raise HelperError(
+            "the members are not those that musterd asks for",
+            refused=False,
+            why=f"corosync.conf and the fencing device list {', '.join(sorted(listed))}",
+            cure="wait: musterd looks at the node again",
+        )
 
 
 def nodes(host: Host) -> frozenset[str]:
@@ -77,6 +117,17 @@ def shown(host: Host) -> ElementTree.Element:
         return ElementTree.fromstring(ran.out)  # noqa: S314 - printed by Pacemaker's own program
     except ElementTree.ParseError as broken:
         raise HelperError("crm_mon printed no XML", refused=False, why=str(broken)) from None
+
+
+def quorate(shown: ElementTree.Element) -> bool:
+    """Tell whether Pacemaker has quorum. Source: crm_mon's XML, summary/current_dc."""
+    return shown.find("summary/current_dc[@with_quorum='true']") is not None
+
+
+def being_fenced(shown: ElementTree.Element) -> frozenset[str]:
+    """Return the nodes of which a fence is under way. Source: crm_mon's XML, fence_history."""
+    events = shown.iterfind("fence_history/fence_event[@status='pending']")
+    return frozenset(event.get("target", "") for event in events)
 
 
 def states(shown: ElementTree.Element) -> dict[str, str]:

@@ -27,6 +27,7 @@ _TERMINATED = "terminated"
 def expel(host: Host, params: ExpelParams) -> Done:
     """Take the member out; what is done already is not done again."""
     spec = change.acting(host, params.identity, params.tags, params.spec_digest)
+    change.unless_listed(host, params.identity, spec, but=params.leaving)
     leaving = [m for m in params.identity.members if m.instance_id == params.leaving]
     if not leaving:
         return Done(tuple(_finish(host, params, spec)))
@@ -151,15 +152,19 @@ def _unless_terminated(host: Host, params: ExpelParams, state: str) -> None:
             "a member that runs does not leave unasked",
             "type `muster leave` with its name if it is to go",
         )
-    told = host.instance_state(params.leaving, params.region)
-    if told != _TERMINATED:
-        refuse(
-            f"EC2 does not call {params.leaving} terminated",
-            f"it says {told or 'nothing of it'}",
-            "wait until Pacemaker has fenced it: it is tried again"
-            if params.asked
-            else "wait, or type `muster leave` with its name",
-        )
+    told = host.instance(params.leaving, params.region).state
+    if told == _TERMINATED:
+        return
+    cure = "wait, or type `muster leave` with its name"
+    if params.asked:
+        cure = "wait until Pacemaker has fenced it: it is tried again"
+        if not told:  # EC2 forgets an instance about an hour after its end; no fence will succeed
+            cure = "type `pcs stonith confirm` with its name if you know that it is gone for good"
+    refuse(
+        f"EC2 does not call {params.leaving} terminated",
+        f"it says {told or 'nothing of it'}",
+        cure,
+    )
 
 
 def _move_away(host: Host, member: WireMember) -> Iterator[str]:
@@ -196,8 +201,7 @@ def _unless_fenced_now(host: Host, name: str) -> None:
     Its end makes Pacemaker's controller remember the node, and write it into the CIB again with the
     next change of membership: an offline node that nobody lists (Pacemaker 2.1.5, in the lab).
     """
-    events = change.shown(host).iterfind("fence_history/fence_event")
-    if any(event.get("target") == name and event.get("status") == "pending" for event in events):
+    if name in change.being_fenced(change.shown(host)):
         raise HelperError(
             f"a fence of {name} is under way still",
             refused=False,

@@ -1,13 +1,15 @@
 """`fence`: have Pacemaker fence another member for real, so that it is known that it can.
 
-The daemon decides when that is safe for the resources; this refuses what would never be a proof:
-this node itself, a stranger, a cluster that does not run here.
+The daemon decides when that is safe for the resources. This refuses what would never be a proof
+(this node itself, a stranger, a cluster that does not run here), and that two are away at once.
 """
 
+from muster_helper import change
 from muster_helper.children import must
 from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.refusals import refuse, unless_ours
+from musterd.errors import HelperError
 from musterd.helper_wire import Done, FenceParams
 
 # Seconds; longer than pcmk_reboot_timeout, shorter than the daemon waits.
@@ -42,6 +44,7 @@ def fence(host: Host, params: FenceParams) -> Done:
             "corosync or pacemaker is not active",
             "type `systemctl start corosync pacemaker`",
         )
+    _unless_somebody_is_away(host, target.name)
     host.say(f"Pacemaker fences {target.name}")
     host.reach("fence:middle")
     must(
@@ -54,3 +57,22 @@ def fence(host: Host, params: FenceParams) -> Done:
         " rehearses what EC2 must allow",
     )
     return Done((f"{target.name} is fenced",))
+
+
+def _unless_somebody_is_away(host: Host, name: str) -> None:
+    """Look once more, at the last moment: another member may have asked for another fence.
+
+    Raises:
+        HelperError: a member is not online, or a fence is under way.
+    """
+    shown = change.shown(host)
+    away = [member for member, state in change.states(shown).items() if state != "online"]
+    fenced = change.being_fenced(shown)
+    if away or fenced or not change.quorate(shown):
+        missing = ", ".join(sorted({*away, *fenced})) or "quorum"
+        raise HelperError(
+            f"{name} is not fenced while another member is away",
+            refused=False,
+            why=f"Pacemaker misses {missing}: the others could be left without quorum",
+            cure="type `muster status`; ask again when all are online",
+        )

@@ -1,6 +1,7 @@
 """The node as the verbs see it: its paths, its children, its name, its caller."""
 
 import grp
+import json
 import os
 import pwd
 import re
@@ -13,6 +14,7 @@ from tempfile import mkdtemp
 
 from muster_helper import instances
 from muster_helper.children import Runner
+from muster_helper.instances import Described
 from muster_helper.paths import Paths
 from musterd.errors import HelperError
 from musterd.helper_wire import Tags
@@ -32,7 +34,7 @@ class Host:
     name: str = field(default_factory=lambda: os.uname().nodename)
     reach: Callable[[str], None] = field(default=lambda _: None)
     """Come to a point of `faults.POINTS`."""
-    instance_state: Callable[[str, str], str] = field(default=instances.state)
+    instance: Callable[[str, str], Described] = field(default=instances.described)
     """What EC2 says of an instance id in a region."""
 
     def read(self, path: Path) -> str | None:
@@ -41,6 +43,14 @@ class Host:
             return path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+
+    def note(self, name: str) -> dict[str, str]:
+        """Return a note of the helper's own folder (a JSON object), empty when there is none."""
+        try:
+            note = json.loads(self.read(self.paths.state / name) or "{}")
+        except ValueError:
+            return {}
+        return note if isinstance(note, dict) else {}
 
     def addresses(self) -> frozenset[str]:
         """Return the IPv4 addresses the kernel has, from its routing tables (no socket needed)."""

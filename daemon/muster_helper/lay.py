@@ -103,5 +103,5 @@ def _unexpected(detail: str) -> NoReturn:
         "pcs wrote a corosync.conf other than the one asked for",
         refused=False,
         why=detail,
-        cure="compare `pcs --version` with docs/operations.md; nothing was changed",
+        cure="nothing was changed; compare `pcs --version` with the other nodes'",
     )

@@ -34,6 +34,8 @@ def offer(host: Host, params: OfferParams) -> Done:
         return Done()
     token = params.pcsd_token.encode()
     note = {"uuid": params.identity.uuid, "token": _digest(b64encode(token).decode())}
+    if host.note(_NOTE).get("token") not in {None, note["token"]}:
+        take_back(host)  # the members' token was exchanged meanwhile: nobody comes by the old one
     # The note first: a token without it could never be told from a member's.
     files.replace(host.paths.state / _NOTE, json.dumps(note).encode(), 0o600)
     host.reach("offer:middle")
@@ -63,7 +65,7 @@ def withdraw(host: Host, params: WithdrawParams) -> Done:
 
 def offered(host: Host, identity: Identity) -> bool:
     """Tell whether the conductor of this cluster is let in."""
-    note = _note(host)
+    note = host.note(_NOTE)
     return note.get("uuid") == identity.uuid and any(
         is_offered(host, token) for token in pcs_tokens.accepted(host)
     )
@@ -71,26 +73,18 @@ def offered(host: Host, identity: Identity) -> bool:
 
 def is_offered(host: Host, encoded: str) -> bool:
     """Tell whether a token (base64) is the one this node offered, not one of the members'."""
-    return _digest(encoded) == _note(host).get("token")
+    return _digest(encoded) == host.note(_NOTE).get("token")
 
 
 def take_back(host: Host) -> bool:
     """Let nobody in by what was offered; tell whether it still could."""
-    if not _note(host):
+    if not host.note(_NOTE):
         return False
     kept = [token for token in pcs_tokens.accepted(host) if is_offered(host, token)]
     for token in kept:
         pcs_tokens.take_back(host, token)
     files.remove(host.paths.state / _NOTE)
     return bool(kept)
-
-
-def _note(host: Host) -> dict[str, str]:
-    try:
-        note = json.loads(host.read(host.paths.state / _NOTE) or "{}")
-    except ValueError:
-        return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _digest(encoded: str) -> str:

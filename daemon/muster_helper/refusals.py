@@ -27,7 +27,7 @@ def unless_member(host: Host, identity: Identity) -> None:
         refuse(
             f"cluster {identity.name} has no member named {host.name}",
             f"its members are {', '.join(member.name for member in identity.members)}",
-            "if the host name changed since founding, change it back (`hostnamectl hostname`)",
+            "if the host name changed since founding, change it back (`hostnamectl set-hostname`)",
         )
     address = str(own[0].address)
     if address not in host.addresses():

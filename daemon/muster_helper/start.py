@@ -1,8 +1,8 @@
-"""`start`: corosync and pacemaker, now and at every boot."""
+"""`start`: corosync and pacemaker, now and at every boot; of all members, where that is owed."""
 
 from collections.abc import Iterator
 
-from muster_helper import systemd
+from muster_helper import restart, systemd
 from muster_helper.host import Host
 from muster_helper.look import look
 from muster_helper.refusals import refuse, unless_ours
@@ -29,7 +29,11 @@ def start(host: Host, params: StartParams) -> Done:
                 "somebody forbade it to start",
                 f"type `systemctl unmask {name}`, then `muster join`",
             )
-    return Done(tuple(_steps(host, enabled=found.enabled, running=found.running)))
+    done = tuple(_steps(host, enabled=found.enabled, running=found.running))
+    if restart.owed(host):
+        restart.pay(host)
+        done += ("the whole cluster runs again",)
+    return Done(done)
 
 
 def _steps(host: Host, *, enabled: bool, running: bool) -> Iterator[str]:

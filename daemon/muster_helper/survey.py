@@ -10,6 +10,7 @@ from muster_helper import (
     firewall,
     live,
     requirements,
+    restart,
     systemd,
 )
 from muster_helper.build import is_built
@@ -66,6 +67,7 @@ def survey(host: Host, params: SurveyParams) -> NodeFacts:
         offered=params.identity is not None and offered(host, params.identity),
         members=members,
         lingering=lingering if settings and settings.spec.fencing.agent == AWS_AGENT else (),
+        start_owed=restart.owed(host),
     )
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from muster.api import Plan
 from musterd import (
     agreement,
+    applied,
     assembly,
     course,
     day_two,
@@ -28,6 +30,7 @@ from musterd.errors import (
     MusterError,
     NoClusterError,
     SettingsError,
+    TagsOffError,
 )
 from musterd.examination import Examiner
 from musterd.fences import Fences
@@ -49,6 +52,7 @@ from musterd.knowledge import Knowledge
 from musterd.model import (
     Candidates,
     ClusterState,
+    Comparison,
     Decree,
     Instance,
     InstanceState,
@@ -57,7 +61,7 @@ from musterd.model import (
     Step,
     Verb,
 )
-from musterd.planner import Planner
+from musterd.planner import Planner, public
 from musterd.ports import (
     Clock,
     Cloud,
@@ -72,7 +76,7 @@ from musterd.ports import (
     Secrets,
 )
 from musterd.provisioning import Provisioner
-from musterd.settings import Settings, tags_of
+from musterd.settings import DEFAULT, Settings, tags_of
 from musterd.spec import AddressKind, DiscoverySource, Spec
 from musterd.status import hello_of
 
@@ -137,7 +141,7 @@ class Actions:
             case "identity":
                 return await self._identity()
             case "spec":
-                return await self._spec(k)
+                return await self._spec()
             case "survey":
                 return await self._survey(k)
             case "token":
@@ -170,8 +174,8 @@ class Actions:
         self._cloud = self._reach.cloud(node)
         return lambda k: setattr(k, "node", node)
 
-    async def _spec(self, k: Knowledge) -> Outcome:
-        """Read the sources; tags that are switched off matter only if nothing else names it."""
+    async def _spec(self) -> Outcome:
+        """Read the sources; tags that are not read matter only if nothing else says the same."""
         off: MetadataError | None = None
         tags = Tags()
         try:
@@ -184,18 +188,20 @@ class Actions:
             if off is None:
                 raise
             raise NoClusterError(nameless.what, why=off.sentence, cure=off.cure) from off
+        unsaid = settings.origins["cluster.size"] == DEFAULT
+        if off is not None and unsaid and not isinstance(off, TagsOffError):
+            raise off  # a silent service is no answer: the tag may say another size
+        return lambda k: self._go_by(k, tags, settings)
 
-        refusal = agreement.refusal(settings.spec, known.node(k))
-
-        def outcome(k: Knowledge) -> None:
-            if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
-                # Listed under another name; only what EC2 called terminated stays known.
-                k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
-            making.forget(k, settings.spec)
-            k.tags, k.settings, k.refusal, k.spec_stale = tags, settings, refusal, False
-            self._see_kernel(k)  # the cluster may have been seen before, and may stay as it is
-
-        return outcome
+    def _go_by(self, k: Knowledge, tags: Tags, settings: Settings) -> None:
+        """Go by this spec from now on."""
+        if k.settings is not None and not _same_candidates(k.settings.spec, settings.spec):
+            # Listed under another name; only what EC2 called terminated stays known.
+            k.candidates, k.reads = Candidates(gone=k.candidates.gone), ()
+        making.forget(k, settings.spec)
+        k.tags, k.settings, k.spec_stale = tags, settings, False
+        k.refusal = agreement.refusal(settings.spec, known.node(k))
+        self._see_kernel(k)  # the cluster may have been seen before, and may stay as it is
 
     async def _survey(self, k: Knowledge) -> Outcome:
         decree = course.decree_of(k)
@@ -203,7 +209,12 @@ class Actions:
         # What changes from here on is for the next survey.
         k.facts_stale = k.facts_assumed = False
         facts = await self._reach.helper.survey(SurveyParams(about, k.tags or Tags()))
-        return lambda k: setattr(k, "facts", replace(facts, instance_id=k.own_id))
+        # An offer from before this daemon's start may be by a token that is exchanged since.
+        return lambda k: setattr(
+            k,
+            "facts",
+            replace(facts, instance_id=k.own_id, offered=facts.offered and k.offered),
+        )
 
     async def _take_token(self, k: Knowledge) -> Outcome:
         node = known.node(k)
@@ -213,6 +224,9 @@ class Actions:
 
         def outcome(k: Knowledge) -> None:
             if not (self._token and course.laying(k)):
+                if token != self._token and k.facts is not None:
+                    # What was offered is derived from it.
+                    k.offered, k.facts = False, replace(k.facts, offered=False)
                 self._token = token
             k.trusted, k.trusted_at, k.doubted = True, self._reach.clock.monotonic(), False
 
@@ -342,6 +356,7 @@ class Actions:
                     members = _after_change(k, step).members
                     k.facts = replace(k.facts, members=members, lingering=())
             k.facts_assumed, k.odd_since = True, None
+            k.offered |= step.verb is Verb.OFFER
             k.progress = ""
             k.pushed = pushed if pushed is not None else k.pushed
 
@@ -353,16 +368,26 @@ class Actions:
         if asked is None:
             return lambda _: None
         try:
-            settings = await self.planner.apply(k, asked.plan, asked.restart, progress)
+            settings, left = await self.planner.apply(k, asked.plan, asked.restart, progress)
         except MusterError as error:
             failed = replace(asked, state="failed", detail=f"{error.sentence}; {error.cure}")
             return lambda k: setattr(k, "applying", failed)
 
         def outcome(k: Knowledge) -> None:
             k.applying = replace(asked, state="done", detail=f"applied plan {asked.plan[:12]}")
-            k.settings, k.applied = settings, dict(settings.keys)
+            self._compared(k, settings, left)
 
         return outcome
+
+    async def plan(self, k: Knowledge) -> tuple[Plan, Outcome]:
+        """Compare the running cluster with the spec on disk. Raises MusterError."""
+        settings, found = await self.planner.plan(k)
+        return public(found), lambda k: self._compared(k, settings, found)
+
+    def _compared(self, k: Knowledge, settings: Settings, found: Comparison) -> None:
+        """Go by the spec that was read, and know what of it the cluster follows."""
+        self._go_by(k, k.tags or Tags(), settings)
+        applied.saw(k, settings, found.unfollowed)
 
     def _params(self, k: Knowledge, step: Step) -> Params:
         node = known.node(k)

@@ -1,12 +1,13 @@
 """Whether the founders agree: the view this node votes for, or what keeps it from having one."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network
 
 from musterd import assembly, discovery, floating, resources, storage
 from musterd.course import peers
 from musterd.election.types import View
-from musterd.knowledge import HEARD_FOR, STRANGER_FOR, Knowledge, Trouble
+from musterd.knowledge import STRANGER_FOR, Knowledge, Trouble
 from musterd.model import Member, Node, Phase, Plan, Read
 from musterd.peer_wire import Hello
 from musterd.settings import differing
@@ -90,9 +91,8 @@ def disagreement(k: Knowledge, now: float) -> Trouble | None:
         return hindered
     others = [peer for peer in found.roster if peer != k.own_id]
     # Who is silent is so for every founder: named first, all name the same one.
-    for peer in others:
-        if (silent := _silence(k, peer, now)) is not None:
-            return silent
+    if (silent := _silence(k, others, now)) is not None:
+        return silent
     for peer in others:
         if (at_odds := _odds(k, k.heard[peer].hello)) is not None:
             return at_odds
@@ -161,30 +161,36 @@ def _unlisted(k: Knowledge, now: float) -> Trouble | None:
 
 
 def _and_silent(k: Knowledge, now: float, trouble: Trouble) -> Trouble:
-    """Name the first listed instance that is silent as well: other founders may wait for it alone.
+    """Name the listed instances that are silent as well: other founders may wait for them alone.
 
     They have seen the whole roster before somebody lost its tag; this node never has.
     """
-    for item in k.candidates.instances:
-        if item.instance_id != k.own_id and (silent := _silence(k, item.instance_id, now)):
-            why = f"{trouble.why}; {silent.what}" if trouble.why else silent.what
-            return replace(trouble, why=why)
-    return trouble
+    listed = [item.instance_id for item in k.candidates.instances]
+    silent = _silence(k, [peer for peer in listed if peer != k.own_id], now)
+    if silent is None:
+        return trouble
+    return replace(trouble, why=f"{trouble.why}; {silent.what}" if trouble.why else silent.what)
 
 
-def _silence(k: Knowledge, peer: str, now: float) -> Trouble | None:
-    heard = k.heard.get(peer)
-    if heard is not None and now - heard.at <= HEARD_FOR:
+def _silence(k: Knowledge, others: Iterable[str], now: float) -> Trouble | None:
+    """Name everybody who is silent: another founder may know, and wait for, one of them alone."""
+    silent = [peer for peer in others if k.recent(peer, now) is None]
+    if not silent:
         return None
-    address = peers(k).get(peer, "no address yet")
-    known = f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
-    why = k.troubles.get(f"greet:{peer}")
+    names = ", ".join(_named(k, peer) for peer in silent)
+    told = (k.troubles.get(f"greet:{peer}") for peer in silent)
+    why = next((trouble for trouble in told if trouble is not None), None)
     return Trouble(
-        f"waiting for {known} to answer on TCP 7224",
+        f"waiting for {names} to answer on TCP 7224",
         why=why.sentence if why else "",
         cure=(why.cure if why else "")
         or "check that it runs and that its security group lets TCP 7224 in from its peers",
     )
+
+
+def _named(k: Knowledge, peer: str) -> str:
+    heard, address = k.heard.get(peer), peers(k).get(peer, "no address yet")
+    return f"{heard.hello.name} ({peer}, {address})" if heard else f"{peer} ({address})"
 
 
 def _odds(k: Knowledge, hello: Hello) -> Trouble | None:

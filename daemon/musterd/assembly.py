@@ -89,7 +89,7 @@ def after(verb: Verb, facts: NodeFacts) -> NodeFacts:
         case Verb.LAY:
             return replace(facts, laid=True, corosync=CorosyncConfig.OURS)
         case Verb.START:
-            return replace(facts, enabled=True, running=True)
+            return replace(facts, enabled=True, running=True, start_owed=False)
         case Verb.BUILD:
             return replace(facts, built=True)
         case Verb.TRUST:

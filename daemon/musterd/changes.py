@@ -8,6 +8,7 @@ stops or moves anything: where only that would help, the difference says what to
 
 import hashlib
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 
@@ -20,7 +21,8 @@ _OF_PACEMAKER = frozenset(
 _MAPS = frozenset({"pcmk_host_map", "pcmk_host_list"})
 _AGENT, _GROUP, _OPTION, _META = "agent", "group", "option", "meta"
 _CLONE = "clone"  # for an agent; a group has none
-_WAIT = "--wait=180"  # seconds until every node must have started
+STOP_ALL = ("cluster", "stop", "--all")
+START_ALL = ("cluster", "start", "--all", "--wait=180")  # seconds until all must have started
 _RESTART = "corosync takes it only while the whole cluster is stopped"
 
 
@@ -40,19 +42,24 @@ def plan(
         changed: the dotted keys of the spec that changed since it was applied last.
         floating: the ids of the resources that belong to `[[address]]`.
     """
-    sections = _Sections(
-        frozenset(changed), frozenset(floating), _made_of_others({**live, **wanted})
-    )
+    made = _made_of_others({**live, **wanted})
+    sections = _Sections(frozenset(changed), frozenset(floating), made)
     differences: list[Difference] = []
     commands: list[PlannedCommand] = []
     for owner in sorted({(place.kind, place.owner) for place in {*wanted, *live}}):
         ours = {p: v for p, v in wanted.items() if (p.kind, p.owner) == owner}
         theirs = {p: v for p, v in live.items() if (p.kind, p.owner) == owner}
-        found = tuple(_compared(ours, theirs, sections))
+        found = tuple(_compared(ours, theirs, sections, creating))
         differences += found
         commands += _commands(owner, ours, [each for each in found if not each.drift], creating)
     ordered = tuple(sorted(commands, key=_turn))
-    return Comparison(_digest(ordered), ordered, tuple(differences))
+    places = [each.place for each in differences if each.place is not None]
+    unfollowed = (
+        key
+        for key in sorted(set(changed))
+        if any(map(_Sections(frozenset({key}), frozenset(floating), made).explain, places))
+    )
+    return Comparison(_digest(ordered), ordered, tuple(differences), tuple(unfollowed))
 
 
 def normal(place: Place, value: str) -> str:
@@ -90,12 +97,16 @@ class _Sections:
 
 
 def _compared(
-    ours: Mapping[Place, str], theirs: Mapping[Place, str], sections: _Sections
+    ours: Mapping[Place, str],
+    theirs: Mapping[Place, str],
+    sections: _Sections,
+    creating: Collection[PcsCommand],
 ) -> Iterator[Difference]:
     agents = [place for place in {*ours, *theirs} if place.part == _AGENT]
     if agents and not theirs:
         place = agents[0]
-        yield _difference(place, "", ours[place], drift=not sections.explain(place))
+        drift = not sections.explain(place)
+        yield _difference(place, "", ours[place], drift=drift, cure=_remade(place, creating))
         return
     if agents and not ours:
         place = agents[0]
@@ -111,26 +122,40 @@ def _compared(
             continue
         if not wish and place.kind == "property" and place.name in _OF_PACEMAKER:
             continue
-        by_hand = place.part in {_AGENT, _GROUP} or not sections.explain(place)
-        yield _difference(place, was, wish, drift=by_hand)
+        if place.part in {_AGENT, _GROUP}:
+            makes = "`muster apply`" if sections.explain(place) else _made(place, creating)
+            cure = f"`pcs {place.kind} delete {place.owner}`, then {makes} makes it anew"
+            yield _difference(place, was, wish, drift=True, cure=cure)
+        else:
+            drift = not sections.explain(place)
+            yield _difference(place, was, wish, drift=drift, cure=_cure(place, was, wish))
 
 
-def _difference(place: Place, was: str, wish: str, *, drift: bool) -> Difference:
+def _made(place: Place, creating: Collection[PcsCommand]) -> str:
+    """Return the command that makes a resource or device whole, in backticks."""
+    made = (each.argv for each in creating if "create" in each.argv[:2])
+    found = next((argv for argv in made if place.owner in argv[2:3]), ())
+    return f"`{shlex.join(('pcs', *found))}`" if found else "`muster apply`"
+
+
+def _remade(place: Place, creating: Collection[PcsCommand]) -> str:
+    return f"{_made(place, creating)} makes it again; or take it out of the spec of every node"
+
+
+def _difference(place: Place, was: str, wish: str, *, drift: bool, cure: str) -> Difference:
     what = " ".join(word for word in (place.kind, place.owner, place.part, place.name) if word)
     if not drift:
         return Difference(what, was, wish, drift=False, cure="", place=place)
-    return Difference(what, was, wish, drift=True, cure=_cure(place, was, wish))
+    return Difference(what, was, wish, drift=True, cure=cure, place=place)
 
 
 def _cure(place: Place, was: str, wish: str) -> str:
     """Say what to type, one way or the other, about what somebody changed by hand."""
     keep = "write it into the spec of every node to keep it"
-    if place.part in {_AGENT, _GROUP}:
-        return f"`pcs {place.kind} delete {place.owner}`, then `muster apply` makes it anew"
     if not was:
         keep = "take it out of the spec of every node to do without"
     words = _words(place, wish)
-    return f"{keep}, or type `pcs {' '.join(words)}`"
+    return f"{keep}, or type `{shlex.join(('pcs', *words))}`"
 
 
 def _words(place: Place, value: str) -> tuple[str, ...]:
@@ -168,7 +193,7 @@ def _commands(
     if kind == "corosync":
         pairs = tuple(f"{place.name}={ours[place]}" for place in places)
         update = ("cluster", "config", "update", places[0].part, *pairs)
-        for argv in (("cluster", "stop", "--all"), update, ("cluster", "start", "--all", _WAIT)):
+        for argv in (STOP_ALL, update, START_ALL):
             yield PlannedCommand(argv, f"{why}; {_RESTART}", restart=True)
         return
     if kind in {"property", "default"}:

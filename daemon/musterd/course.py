@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from math import inf
 
-from musterd import assembly, day_two, discovery, making, resources
+from musterd import applied, assembly, day_two, discovery, making, resources
 from musterd.election.machine import leads
 from musterd.knowledge import Knowledge
 from musterd.model import Decree, InstanceState, NodeFacts, Plan
@@ -83,6 +83,8 @@ def _wanted(k: Knowledge, now: float) -> Iterator[tuple[Action, float]]:
         return
     if k.settings is None or k.spec_stale:
         yield Action("spec"), LAST_RETRY if "spec" in k.troubles else 0.0
+    elif applied.outdated(k, now):
+        yield Action("spec"), SURVEY_EVERY
     if k.settings is None:
         return
     forming = not k.formed
@@ -177,9 +179,8 @@ def start_over(k: Knowledge, may_read: bool) -> None:
             k.hurry(topic)
     for topic in ("spec", "token", "step"):
         k.troubles.pop(topic, None)
-    k.doubted = True
+    k.doubted = k.spec_stale = True
     if not k.formed:
-        k.spec_stale = True
         k.facts_stale = True
     if decree_of(k) is None:
         k.facts = None  # what was seen before must not found a cluster now
@@ -207,7 +208,7 @@ def decree_of(k: Knowledge) -> Decree | None:
 
 def laying(k: Knowledge) -> bool:
     """Tell whether the cluster is decided and not formed yet: its files are being written."""
-    return decree_of(k) is not None and not k.formed
+    return k.election.durable.decided is not None and not k.formed
 
 
 def own_name(k: Knowledge) -> str:

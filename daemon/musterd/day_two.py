@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from musterd import making, membership
 from musterd.errors import MusterError
-from musterd.knowledge import Knowledge
+from musterd.knowledge import Heard, Knowledge
 from musterd.membership import Membership, Newcomer
 from musterd.model import CorosyncConfig, Decree, Member, Phase, Plan
 from musterd.peer_wire import Hello
@@ -17,19 +17,21 @@ from musterd.spec import Proof, ReplaceMode
 
 def told(k: Knowledge) -> Decree | None:
     """Return the formed cluster as its members tell it, the conductor before all others."""
-    formed = [
-        heard
-        for peer, heard in k.heard.items()
-        if peer not in k.candidates.gone
-        and heard.hello.phase is Phase.FORMED
-        and heard.hello.uuid
-        and heard.hello.members
-    ]
+    formed = [heard for heard in formed_peers(k) if heard.hello.uuid and heard.hello.members]
     if not formed:
         return None
     hello = max(formed, key=lambda heard: (heard.hello.conductor, heard.at)).hello
     members = tuple(Member(m.instance_id, m.name, str(m.address)) for m in hello.members)
     return Decree(hello.uuid, members, hello.spec_digest, seed="")
+
+
+def formed_peers(k: Knowledge) -> tuple[Heard, ...]:
+    """Return what was heard last of those that say they are formed and are not terminated."""
+    return tuple(
+        heard
+        for peer, heard in k.heard.items()
+        if peer not in k.candidates.gone and heard.hello.phase is Phase.FORMED
+    )
 
 
 def named(k: Knowledge) -> bool:
@@ -98,7 +100,8 @@ def newcomer_plan(k: Knowledge, now: float) -> Plan:
     if cluster is None:
         return Plan(waiting_for=f"a member of cluster {k.settings.spec.cluster.name} to answer")
     if cluster.spec_digest != k.settings.digest:
-        return Plan(waiting_for=_other_spec(k))
+        cure = "make this node's spec theirs (`muster config` on both), then type `muster join`"
+        return Plan(waiting_for=_other_spec(k), cure=cure)
     step = membership.newcomer_step(
         k.own_id,
         cluster,
@@ -108,6 +111,8 @@ def newcomer_plan(k: Knowledge, now: float) -> Plan:
         barred=making.barred(k),
         unattached=making.unattached(k),
     )
+    if step.waiting_for and k.disk_faults and step.waiting_for == making.barred(k):
+        return replace(step, cure=k.disk_faults[0].cure)
     if step != Plan():
         return step
     name = k.node.name if k.node is not None else ""
@@ -145,7 +150,7 @@ def membership_of(k: Knowledge, now: float) -> Membership | None:
         ),
         formed={k.own_id, *(p for p, hello in said.items() if hello.phase is Phase.FORMED)},
         gone=k.candidates.gone,
-        asked={*k.leaving, *(m for hello in said.values() for m in hello.leaving)},
+        asked=asked_away(k),
         automatic=k.settings.spec.replace.mode is ReplaceMode.AUTO,
         outdated=outdated(k) if odd else (),
         blank=blank(k) if odd else (),
@@ -164,9 +169,8 @@ def disowned(k: Knowledge) -> bool:
     if k.facts is None or k.facts_stale or k.facts.corosync is not CorosyncConfig.OURS:
         return False
     cluster = told(k)
-    conducted = any(heard.hello.conductor for heard in k.heard.values())
     return (
-        conducted
+        heard_conductor(k) is not None
         and cluster is not None
         and cluster.uuid == decree.uuid
         and k.own_id not in cluster.roster
@@ -175,20 +179,37 @@ def disowned(k: Knowledge) -> bool:
 
 def behind(k: Knowledge) -> bool:
     """Tell whether the conductor lists other members than this node knows of."""
-    said = next((h.hello.members for h in k.heard.values() if h.hello.conductor), ())
-    if not said or not k.formed or k.decree is None:
+    said = heard_conductor(k)
+    if said is None or not said.members or not k.formed or k.decree is None:
         return False
-    return {member.instance_id for member in said} != set(k.decree.roster)
+    return {member.instance_id for member in said.members} != set(k.decree.roster)
+
+
+def heard_conductor(k: Knowledge) -> Hello | None:
+    """Return the conductor's last words, None when none was heard of who is not terminated since.
+
+    Of two who have said that they conduct, the one heard later does.
+    """
+    said = (
+        heard
+        for peer, heard in k.heard.items()
+        if heard.hello.conductor and peer not in k.candidates.gone
+    )
+    latest = max(said, key=lambda heard: heard.at, default=None)
+    return latest.hello if latest is not None else None
 
 
 def outdated(k: Knowledge) -> tuple[str, ...]:
-    """Return the formed members that list other members than this node: they missed a change."""
+    """Return the formed members that list other members than this node: they missed a change.
+
+    Not those that do not answer: what they said last is old, and nobody can tell them anything.
+    """
     roster = k.decree.roster if k.formed and k.decree is not None else ()
     return tuple(
         peer
         for peer, heard in sorted(k.heard.items())
         if peer in roster and peer not in k.candidates.gone
-        if heard.hello.phase is Phase.FORMED
+        if heard.hello.phase is Phase.FORMED and f"greet:{peer}" not in k.troubles
         if {member.instance_id for member in heard.hello.members} != set(roster)
     )
 
@@ -235,7 +256,7 @@ def leaver(k: Knowledge, name: str) -> Member:
         name: the member's name or instance id, "" for this node.
 
     Raises:
-        MusterError: there is no formed cluster here, or no such member in it.
+        MusterError: there is no formed cluster here, no such member in it, or it cannot do without.
     """
     decree = k.election.durable.decided
     if not k.formed or k.left or decree is None:
@@ -246,26 +267,17 @@ def leaver(k: Knowledge, name: str) -> Member:
         )
     for member in decree.members:
         if (name or k.own_id) in {member.name, member.instance_id}:
+            if k.cluster is not None:
+                online = k.cluster.online
+                refused = membership.departure(decree, member, online, k.candidates.gone)
+                if refused.blocked:
+                    raise MusterError(refused.blocked, cure=refused.cure)
             return member
     raise MusterError(
         f"the cluster has no member {name}",
         why=f"its members are {', '.join(member.name for member in decree.members)}",
         cure="type `muster leave NODE` with one of these",
     )
-
-
-def follow_spec(k: Knowledge) -> None:
-    """Know which spec the cluster follows: the conductor says so, who has applied it."""
-    if not k.formed or k.settings is None:
-        return
-    said = [heard.hello for heard in k.heard.values() if heard.hello.conductor]
-    if said and not conducts(k):
-        told = said[0].applied or said[0].spec_keys
-        if told != k.applied:
-            k.applied = dict(told)
-            k.spec_stale = told != k.settings.keys  # it may stand on disk already
-    elif not k.applied:
-        k.applied = dict(k.settings.keys)
 
 
 def conducts(k: Knowledge) -> bool:
@@ -289,28 +301,36 @@ def ask_to_leave(k: Knowledge, instance_id: str) -> None:
     k.leaving = tuple(dict.fromkeys((*k.leaving, instance_id)))
 
 
+def asked_away(k: Knowledge) -> frozenset[str]:
+    """Return the members that are to leave, by the word of an administrator on any member."""
+    roster = k.decree.roster if k.decree is not None else ()
+    said = (heard.hello.leaving for peer, heard in k.heard.items() if peer in roster)
+    return frozenset({*k.leaving, *(leaver for told in said for leaver in told)})
+
+
 def need_proof(k: Knowledge) -> bool:
-    """Tell whether this node has yet to prove that it can fence each other member."""
+    """Tell whether this node has yet to prove that it can fence each other member that stays."""
     decree = k.decree
     if decree is None or k.settings is None or k.settings.spec.fencing.prove is Proof.NONE:
         return False
-    return any(
-        m not in k.proofs for m in decree.roster if m != k.own_id and m not in k.candidates.gone
-    )
+    leaving = {k.own_id, *k.candidates.gone, *asked_away(k)}
+    return any(m not in k.proofs for m in decree.roster if m not in leaving)
 
 
-def may_attach(k: Knowledge) -> bool:
+def may_attach(k: Knowledge, now: float) -> bool:
     """Tell whether shared disks may be attached to this node: fencing is proven.
 
-    For who joins, those who would fence it have proven it: its own Pacemaker starts only later.
+    For who joins, every member heard lately has proven that it can fence it. One that is silent may
+    be down, and the cluster short of the vote that this node brings once it has its disks.
     """
     if k.joining is None:
         return not need_proof(k)
     cluster = told(k)
     if cluster is None or k.own_id not in cluster.roster or k.facts is None or not k.facts.laid:
         return False
-    members = (k.heard[peer].hello for peer in cluster.roster if peer in k.heard)
-    return all(k.own_id in hello.proofs for hello in members if hello.phase is Phase.FORMED)
+    heard = [hello for peer in cluster.roster if (hello := k.recent(peer, now)) is not None]
+    proven = [k.own_id in hello.proofs for hello in heard if hello.phase is Phase.FORMED]
+    return bool(proven) and all(proven)
 
 
 def troubled(k: Knowledge) -> bool:

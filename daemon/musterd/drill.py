@@ -13,11 +13,12 @@ from dataclasses import replace
 from musterd import assembly, course, outlook, proofs, resources
 from musterd.course import Action
 from musterd.errors import MusterError
-from musterd.knowledge import Drill, Knowledge
+from musterd.knowledge import Drill, Knowledge, Trouble
 from musterd.model import Member, Phase
 from musterd.spec import Spec
 
-CONFIRMATIONS = 4  # reads of EC2, some seconds apart, before its word is final: answers can be old
+CONFIRMATIONS = 4  # reads of EC2 before its word is final: answers can be old
+ASK_AGAIN = 5.0  # seconds between them
 PATIENCE = 600.0  # seconds a fenced member may take to come back
 _ON_THE_WAY = (Phase.FOUNDING, Phase.JOINING)
 ASKED_WITHIN = 60.0  # seconds; a member asks again in each hello
@@ -28,8 +29,8 @@ def agenda(k: Knowledge, now: float) -> tuple[tuple[Action, float], ...]:
     wanted = []
     if target(k, now):
         wanted.append((Action("fence"), 0.0))
-    if returned(k):
-        wanted.append((Action("fenced"), 0.0))
+    if back := returned(k):
+        wanted.append((Action("fenced"), ASK_AGAIN if k.fenced[back].denied else 0.0))
     return tuple(wanted)
 
 
@@ -50,13 +51,18 @@ def asks(k: Knowledge, now: float) -> bool:
 
 
 def returned(k: Knowledge) -> str:
-    """Return a fenced member that has booted anew and is online again, "" for none."""
+    """Return a fenced member that has booted anew and is online again, "" for none.
+
+    By its own word too: a node can boot before Corosync has missed it, and is still called online
+    by the others then.
+    """
     names = {member.instance_id: member.name for member in _members(k)}
     online = k.cluster.online if k.cluster is not None else ()
     for instance_id, fenced in k.fenced.items():
-        heard = k.heard.get(instance_id)
-        boot = heard.hello.facts.boot_id if heard and heard.hello.facts is not None else ""
-        if boot not in {"", fenced.boot_id} and names.get(instance_id, "") in online:
+        name, heard = names.get(instance_id, ""), k.heard.get(instance_id)
+        if heard is None or heard.hello.facts is None or name not in online:
+            continue
+        if heard.hello.facts.boot_id not in {"", fenced.boot_id} and name in heard.hello.online:
             return instance_id
     return ""
 
@@ -130,25 +136,39 @@ def start(k: Knowledge, wanted: Drill) -> None:
 
 
 def check(k: Knowledge, now: float) -> None:
-    """End a drill of which a part has failed: nothing more is fenced then."""
-    unproven = k.troubles.get("fenced")
-    if unproven is not None and k.attempts["fenced"].failures < CONFIRMATIONS:
-        unproven = None
-    if unproven is not None:
-        k.fenced.clear()  # whoever came back did not do so by a fence: it is to be fenced again
-        k.attempts["fenced"].failures = 0
+    """End a drill of which a part has failed: nothing more is fenced then.
+
+    Whoever is no member any more is not waited for.
+    """
+    members = {member.instance_id for member in _members(k)}
+    for gone in k.fenced.keys() - members:
+        del k.fenced[gone]  # it was terminated or taken out: it is not to come back
+    for member in [m for m, fenced in k.fenced.items() if fenced.denied >= CONFIRMATIONS]:
+        del k.fenced[member]  # it did not come back by a fence: it is to be fenced again
+        k.troubles["fence"] = Trouble(
+            f"{member} booted anew, but EC2 says that it was not stopped",
+            why="something else rebooted it: that proves nothing about fencing",
+            cure=f"type `pcs stonith history`, then `muster fence-test {member}`",
+        )
     if k.drill is None or k.drill.failure:
         return
-    trouble = k.troubles.get("fence") or unproven
+    trouble = k.troubles.get("fence")
     late = [member for member, fenced in k.fenced.items() if now - fenced.at > PATIENCE]
     if trouble is not None:
         k.drill = replace(k.drill, failure=trouble.sentence)
     elif late:
         names = {member.instance_id: member.name for member in _members(k)}
         told = ", ".join(names.get(member, member) for member in late)
-        k.drill = replace(
-            k.drill, failure=f"{told} was fenced and did not come back within {PATIENCE:.0f} s"
-        )
+        unseen = f": {k.troubles['fenced'].sentence}" if "fenced" in k.troubles else ""
+        failure = f"{told} was fenced and did not come back within {PATIENCE:.0f} s{unseen}"
+        k.drill = replace(k.drill, failure=failure)
+
+
+def deny(k: Knowledge, instance_id: str) -> None:
+    """Count that EC2 says a fenced member was not started anew, though it has booted."""
+    fenced = k.fenced.get(instance_id)
+    if fenced is not None:
+        k.fenced[instance_id] = replace(fenced, denied=fenced.denied + 1)
 
 
 def progress(k: Knowledge, drill: Drill, now: float) -> tuple[str, str]:
@@ -200,11 +220,17 @@ def _left(k: Knowledge, drill: Drill) -> tuple[str, ...]:
 
 
 def _askers(k: Knowledge, now: float) -> Iterator[str]:
-    """Yield who asks to be fenced, if this node is the first of the others that are online."""
+    """Yield who asks to be fenced, if this node is the first of the others that are online.
+
+    Whoever has been fenced and has not heard so still asks; it is told, not fenced again.
+    """
     online = k.cluster.online if k.cluster is not None else ()
+    proven = proofs.valid(k)
     for member in _members(k):
         heard = k.heard.get(member.instance_id)
         if heard is None or not heard.hello.fence_me or now - heard.at > ASKED_WITHIN:
+            continue
+        if proven.get(member.instance_id, 0.0) > heard.hello.real.get(member.instance_id, 0.0):
             continue
         others = [m for m in _members(k) if m != member and m.name in online]
         if others and others[0].instance_id == k.own_id:

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from muster.api import Event, Operation, Plan, Preflight, Status
-from musterd import agreement, course, day_two, deadlines, drill, outlook, proofs
+from musterd import agreement, applied, course, day_two, deadlines, drill, outlook, proofs
 from musterd.actions import Actions, Outcome
 from musterd.course import Action
 from musterd.discovery import READ_EVERY
@@ -149,8 +149,7 @@ class Engine:
         self._publish()
 
     def _begin(self, action: Action) -> None:
-        attempt = self._k.attempts.get(action.key)
-        failures = attempt.failures if attempt is not None else 0
+        failures = attempt.failures if (attempt := self._k.attempts.get(action.key)) else 0
         self._k.attempts[action.key] = Attempt(self._now(), failures)
         if action.kind == "step":
             self._k.step = course.plan(self._k, self._now()).step
@@ -185,11 +184,12 @@ class Engine:
         if action.kind == "instances":  # a slow read must not be followed by the next at once
             self._k.attempts[action.key].began = self._now()
         if isinstance(outcome, MusterError):
-            if action.kind == "spec":
+            if action.kind == "spec" and not self._k.formed:
                 # What stands there now is not what was read before.
                 self._k.settings = self._k.refusal = None
             if action.key in HELPER:
                 self._k.facts_stale = True  # nobody knows how far it came
+                self._k.spec_stale |= self._k.formed  # the helper goes by the one on disk
             self._k.attempts[action.key].failures += 1
             self._trouble(action.key, outcome, fatal=self._actions.is_fatal(outcome))
             return True
@@ -280,7 +280,7 @@ class Engine:
     def _drill(self) -> None:
         """Take over what others have proven by real fences, and remember what is proven."""
         proofs.adopt(self._k)
-        day_two.follow_spec(self._k)
+        applied.follow(self._k)
         drill.check(self._k, self._now())
         self._memory.note(self._k)
         self._tell_broken()
@@ -384,7 +384,9 @@ class Engine:
 
     async def plan(self) -> Plan:
         """Compare the running cluster with the spec on disk, now."""
-        return await self._actions.planner.plan(self._k)
+        plan, outcome = await self._actions.plan(self._k)
+        await self._inbox.put(partial(outcome, self._k))
+        return plan
 
     async def apply(self, asked_by: str, plan: str, *, restart: bool) -> Operation:
         """Have exactly this plan carried out."""

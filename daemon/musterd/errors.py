@@ -41,11 +41,15 @@ class SettingsError(MusterError):
 
 
 class NoClusterError(SettingsError):
-    """Neither tag nor file names a cluster: not a mistake, the node simply waits for one."""
+    """Nothing names a cluster, or it is not read yet: not a mistake, the node simply waits."""
 
 
 class MetadataError(MusterError):
     """IMDS did not tell what the node must know."""
+
+
+class TagsOffError(MetadataError):
+    """IMDS has no tags of this instance: that is an answer."""
 
 
 class CloudErrorKind(StrEnum):

@@ -79,7 +79,8 @@ def _hindered_secondary(
         yield Finding(
             Severity.ERROR,
             f"elastic address {public} already leads to {elastics[public]}, which is no founder",
-            f"choose another, or free it: `aws ec2 disassociate-address --public-ip {public}`",
+            "choose another, or free it: `aws ec2 disassociate-address --association-id ID`, with"
+            f" the AssociationId of `aws ec2 describe-addresses --public-ips {public}`",
         )
 
 

@@ -44,7 +44,8 @@ def node_from(documents: Mapping[str, str], host_name: str) -> Node:
         raise MetadataError(
             f"this host's name is {host_name!r}",
             why="every node needs a name of its own in the cluster",
-            cure="type `hostnamectl hostname NAME`, or let cloud-init set it, then `muster join`",
+            cure="type `hostnamectl set-hostname NAME`, or let cloud-init set it, then"
+            " `muster join`",
         )
     index = values.pop("launch_index")
     return Node(name=host_name, launch_index=int(index) if index.isdecimal() else 0, **values)

@@ -61,6 +61,7 @@ class Fenced:
     boot_id: str  # its boot before that
     started: float  # when EC2 had started it (seconds since 1970)
     at: float  # when the fence was done (monotonic seconds)
+    denied: int = 0  # how often EC2 said that it was not started anew, since it booted
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,11 @@ class Knowledge:
     applying: Applying | None = None
     # The spec that the cluster was last made to follow: dotted key -> short hash.
     applied: dict[str, str] = field(default_factory=dict)
+    applied_count: int = 0  # how often that has changed; the higher count is believed
+    conducted: bool = False  # whether this node acted for the formed cluster when it last looked
     odd_since: float | None = None  # when a member first listed others, or none at all
     named: bool = False  # whether the members of the formed cluster count this node among them
+    offered: bool = False  # whether this daemon has offered to join, by the token it has now
     laid_since: float | None = None  # while joining: when this cluster's files were first seen here
     node: Node | None = None
     tags: Tags | None = None

@@ -52,7 +52,7 @@ def agenda(k: Knowledge, decree: Decree | None) -> Iterator[tuple[str, float]]:
     if spec.shared_disk and decree is None and k.candidates.roster:
         yield "disks", LOOK_BEFORE
     elif spec.shared_disk and decree is not None:
-        yield "disks", LOOK_MAKING if _unshown(k, spec) else LOOK_AFTER
+        yield "disks", LOOK_MAKING if unattached(k) else LOOK_AFTER
 
 
 def forget(k: Knowledge, spec: Spec) -> None:
@@ -144,10 +144,6 @@ def _unshown_by(k: Knowledge, node: Member | Node) -> str:
             )
         return _with_trouble(k, "disks", told)
     return ""
-
-
-def _unshown(k: Knowledge, spec: Spec) -> bool:
-    return len(k.shown) < len(spec.shared_disk)
 
 
 def _with_trouble(k: Knowledge, topic: str, waiting: str) -> str:

@@ -6,7 +6,7 @@ of a quorum. Its DC is the one node that changes them, one node at a time; the n
 whatever the last one left, since every verb looks first.
 """
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass, replace
 
 from musterd.model import (
@@ -157,7 +157,11 @@ def newcomer_step(
 
 def member_step(facts: NodeFacts | None, *, need_proof: bool) -> Plan:
     """Return what a member of a formed cluster owes after its members changed."""
-    if facts is None or facts.corosync is not CorosyncConfig.OURS or not facts.running:
+    if facts is None or facts.corosync is not CorosyncConfig.OURS:
+        return Plan()
+    if facts.start_owed:
+        return Plan(Step(Verb.START, "the whole cluster was stopped for a change of its spec"))
+    if not facts.running:
         return Plan()
     if not facts.trusted:
         return Plan(Step(Verb.TRUST, "pcs does not know every member yet"))
@@ -261,12 +265,34 @@ def _replace(now: Membership, member: Member) -> Plan:
     return _expel(now, member, f"EC2 calls {member.instance_id} terminated")
 
 
+def departure(decree: Decree, member: Member, online: Collection[str], gone: Set[str]) -> Plan:
+    """Return why nobody should ask that a member leaves, an empty plan when it may be asked.
+
+    Who is terminated already may be taken out of two.
+    """
+    if member.instance_id not in gone and len(decree.members) <= 2:
+        return _lone(member)
+    left = [m.name for m in decree.members if m.instance_id != member.instance_id]
+    away = [name for name in left if name not in online]
+    if (len(left) - len(away)) * 2 <= len(left):
+        return Plan(
+            blocked=f"{member.name} cannot leave now: without it the cluster would have no quorum"
+            f" while {', '.join(away)} is away",
+            cure=f"bring {away[0]} back first",
+        )
+    return Plan()
+
+
+def _lone(member: Member) -> Plan:
+    return Plan(
+        blocked=f"{member.name} cannot leave: a cluster of one would be left, without fencing",
+        cure="admit another node first, or `pcs cluster destroy --all` to end the cluster",
+    )
+
+
 def _leave(now: Membership, member: Member) -> Plan:
     if len(now.decree.members) <= 2:
-        return Plan(
-            blocked=f"{member.name} cannot leave: a cluster of one would be left, without fencing",
-            cure="admit another node first, or `pcs cluster destroy --all` to end the cluster",
-        )
+        return _lone(member)
     if member.instance_id == now.own_id:
         return Plan(
             blocked=f"{member.name} is Pacemaker's DC, and a DC cannot take itself out",

@@ -25,7 +25,7 @@ class Memory:
         self._store = store
         self._written_by = ""
         # As it was last read or written: real fences, and what of the spec is applied.
-        self._noted: tuple[str, dict[str, float], dict[str, str]] = ("", {}, {})
+        self._noted: tuple[str, dict[str, float], dict[str, str], int] = ("", {}, {}, 0)
         self.broken: StoreError | None = None
 
     def recall(self, *, since: float, started: float) -> Knowledge:
@@ -36,13 +36,14 @@ class Memory:
         except StoreError as broken:
             self.broken = broken
         self._written_by = record.instance_id
-        self._noted = (record.real_for, record.real, record.applied)
+        self._noted = _notes(record)
         return Knowledge(
             election=machine.start("", record.durable),
             proofs=dict(record.proofs),
             real=dict(record.real),
             real_for=record.real_for,
             applied=dict(record.applied),
+            applied_count=record.applied_count,
             formed=record.formed,
             joining=record.joining,
             left=record.left,
@@ -61,7 +62,7 @@ class Memory:
         self.broken = captured(self._written_by, k.own_id)
         if self.broken is None:
             return False
-        k.formed, k.left, k.joining, k.applied = False, False, None, {}
+        k.formed, k.left, k.joining, k.applied, k.applied_count = False, False, None, {}, 0
         k.proofs, k.real = {}, {}
         k.election = machine.start("", Durable())
         return True
@@ -114,8 +115,9 @@ class Memory:
 
     def note(self, k: Knowledge) -> None:
         """Make durable what was proven by real fences and what of the spec is applied."""
-        if self._noted != (k.real_for, k.real, k.applied):
-            self._save(k, _record(k))
+        record = _record(k)
+        if self._noted != _notes(record):
+            self._save(k, record)
 
     def leave_behind(self, k: Knowledge) -> None:
         """Forget, because a person said so, the cluster that took this node out."""
@@ -131,8 +133,13 @@ class Memory:
         except StoreError as broken:
             self.broken = broken
             return False
-        self._noted = (record.real_for, record.real, record.applied)
+        self._noted = _notes(record)
         return True
+
+
+def _notes(record: Record) -> tuple[str, dict[str, float], dict[str, str], int]:
+    """Return what `note` makes durable by itself."""
+    return record.real_for, record.real, record.applied, record.applied_count
 
 
 def _record(k: Knowledge) -> Record:
@@ -143,6 +150,7 @@ def _record(k: Knowledge) -> Record:
         real=dict(k.real),
         real_for=k.real_for,
         applied=dict(k.applied),
+        applied_count=k.applied_count,
         joining=k.joining,
         left=k.left,
     )

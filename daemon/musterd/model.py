@@ -195,6 +195,7 @@ class NodeFacts:
     members: tuple[Member, ...] = ()
     # instances that only the fencing map knows: their admission or departure was cut off
     lingering: tuple[str, ...] = ()
+    start_owed: bool = False  # from here the whole cluster was stopped, and not started since
 
 
 class ResourceState(StrEnum):
@@ -227,6 +228,8 @@ class ClusterState:
     offline: tuple[str, ...]
     resources: tuple[ClusterResource, ...]
     failures: tuple[str, ...]  # failed actions, as sentences
+    unfenced: bool = False  # stonith-enabled is false
+    maintained: bool = False  # maintenance-mode is true
 
 
 @dataclass(frozen=True, order=True)
@@ -248,7 +251,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where the cluster is not as the spec says; `place` is None for what nothing is done about."""
+    """Where the cluster is not as the spec says; `place` is None for what only the cluster has."""
 
     what: str
     live: str  # "" where the cluster has nothing there
@@ -269,11 +272,15 @@ class PlannedCommand:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs, and what would be done about it; `digest` names exactly these commands."""
+    """What differs, and what would be done about it; `digest` names exactly these commands.
+
+    `unfollowed` are the changed keys of the spec that some difference comes from.
+    """
 
     digest: str
     commands: tuple[PlannedCommand, ...] = ()
     differences: tuple[Difference, ...] = ()
+    unfollowed: tuple[str, ...] = ()
 
 
 class Verb(StrEnum):

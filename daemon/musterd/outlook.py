@@ -9,6 +9,7 @@ from musterd.knowledge import HEARD_FOR, Knowledge, Outlook
 from musterd.model import ClusterState, Decree, Member, Phase, Plan
 from musterd.spec import Proof, ReplaceMode
 
+_AWAKEN = "check that the instance runs and that musterd is active there"
 SEEN_WITHIN = 20.0  # seconds after the daemon's start until Pacemaker must have been heard of
 
 
@@ -67,10 +68,15 @@ def _joining_outlook(k: Knowledge, now: float, cluster: Decree) -> Outlook:
         reason += f" ({said.name} says: {said.reason})"
     listed = {instance.instance_id for instance in k.candidates.instances} | k.candidates.gone
     unlisted = [m for m in cluster.members if m.instance_id not in listed]
+    cure = plan.cure or "nothing to do"
+    # Whoever is silent may be the conductor; another newcomer may know it from before it was.
+    there = [m for m in others if m not in unlisted and m.instance_id not in k.candidates.gone]
+    if silent := _silent(k, now, there):
+        reason, cure = f"{reason}; musterd is silent on {silent}", plan.cure or _AWAKEN
     if unlisted and k.own_id in listed:
         reason += f"; EC2 does not list {_named(unlisted)} with the tag, so it cannot be heard"
-        return Outlook(Phase.JOINING, reason, "give every member its tag again")
-    return Outlook(Phase.JOINING, reason, "nothing to do")
+        cure = "give every member its tag again"
+    return Outlook(Phase.JOINING, reason, cure)
 
 
 def _before_founding(k: Knowledge, now: float) -> Outlook:
@@ -167,19 +173,17 @@ def _founding_outlook(k: Knowledge, now: float) -> Outlook:
         return Outlook(Phase.FOUNDING, f"{plan.step.verb}: {plan.step.why}", "nothing to do")
     waiting = plan.waiting_for or unverified(k, now)
     reason = f"waiting for {waiting}" if waiting else "verifying the cluster"
-    silent = _silent(k, now)
+    decree = course.decree_of(k)
+    silent = _silent(k, now, decree.members if decree is not None else ())
     if silent:
-        cure = "check that the instance runs and that musterd is active there"
-        return Outlook(Phase.FOUNDING, f"{reason}; musterd is silent on {silent}", cure)
+        return Outlook(Phase.FOUNDING, f"{reason}; musterd is silent on {silent}", _AWAKEN)
     return Outlook(Phase.FOUNDING, reason, "nothing to do")
 
 
-def _silent(k: Knowledge, now: float) -> str:
+def _silent(k: Knowledge, now: float, members: Iterable[Member]) -> str:
     """Name the members whose daemon has not been heard lately, once all could have been."""
     if now - k.started <= HEARD_FOR:
         return ""
-    decree = course.decree_of(k)
-    members = decree.members if decree is not None else ()
     others = (member for member in members if member.instance_id != k.own_id)
     return ", ".join(m.name for m in others if k.recent(m.instance_id, now) is None)
 
@@ -199,6 +203,12 @@ def _formed(k: Knowledge, now: float) -> Outlook:
             Phase.LEAVING,
             f"{name} took this node out while it was away; its files are those of before",
             "type `pcs cluster destroy` here, and to join again `muster join`",
+        )
+    if k.cluster is None and k.facts is not None and k.facts.start_owed:
+        return Outlook(
+            Phase.FORMED,
+            f"{name} is formed, and stopped as a whole for a change of its spec",
+            "nothing to do: this node starts every member again",
         )
     if k.cluster is None:
         return Outlook(

@@ -73,9 +73,10 @@ class Hello:
     members: tuple[WireMember, ...] = ()
     conductor: bool = False  # whether this node acts for the cluster
     leaving: tuple[InstanceId, ...] = ()  # members that an administrator here asked to leave
-    # The conductor's word on which spec the cluster follows (as spec_keys), where that is another
-    # than the one it has read.
+    # Which spec the cluster follows (as spec_keys), where that is another than the one the sender
+    # has read, and how often it has changed: the higher count is believed.
     applied: dict[str, str] = field(default_factory=dict)
+    applied_count: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
 _HELLO_FIELDS = tuple(part.name for part in fields(Hello))

@@ -1,5 +1,6 @@
 """What `muster plan` and `muster apply` have the helper do, and what of the spec is applied."""
 
+import shlex
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
@@ -32,23 +33,27 @@ class Planner:
         self._cloud = cloud
         self._load = load
 
-    async def plan(self, k: Knowledge) -> Plan:
-        """Look. Raises MusterError: there is no cluster to look at, or the spec cannot be used."""
-        params = await self._params(k, self._settings(k))
-        return public(await self._helper.compare(params))
+    async def plan(self, k: Knowledge) -> tuple[Settings, Comparison]:
+        """Look; return the spec on disk, and how the cluster differs from it.
+
+        Raises:
+            MusterError: there is no cluster to look at, or the spec cannot be used.
+        """
+        settings = self._settings(k)
+        return settings, await self._helper.compare(await self._params(k, settings))
 
     async def apply(
         self, k: Knowledge, plan: str, restart: bool, progress: Callable[[str], None]
-    ) -> Settings:
-        """Run exactly this plan; return the spec that is applied then.
+    ) -> tuple[Settings, Comparison]:
+        """Run exactly this plan; return the spec, and how the cluster differs from it then.
 
         Raises:
             MusterError: it was not run; or broke off, with what is left in the next plan.
         """
         settings = self._settings(k)
-        params = ApplyParams(await self._params(k, settings), plan, restart)
-        await self._helper.change(Verb.APPLY, params, progress)
-        return settings
+        params = await self._params(k, settings)
+        await self._helper.change(Verb.APPLY, ApplyParams(params, plan, restart), progress)
+        return settings, await self._helper.compare(params)
 
     def _settings(self, k: Knowledge) -> Settings:
         """Return the spec as it stands on disk: whoever plans has just written it."""
@@ -91,7 +96,7 @@ class Planner:
 def public(found: Comparison) -> Plan:
     """Return the plan as it is shown."""
     commands = tuple(
-        PlanCommand(" ".join(("pcs", *each.argv)), each.why, each.restart)
+        PlanCommand(shlex.join(("pcs", *each.argv)), each.why, each.restart)
         for each in found.commands
     )
     differences = tuple(

@@ -54,7 +54,12 @@ class Metadata(Protocol):
         """
 
     async def tags(self) -> Mapping[str, str]:
-        """Return the instance's tags. Raises MetadataError when tags in metadata are off."""
+        """Return the instance's tags.
+
+        Raises:
+            TagsOffError: tags in metadata are off.
+            MetadataError: it is not known.
+        """
 
 
 REHEARSED = frozenset(
@@ -226,6 +231,7 @@ class Record:
     real: dict[str, float] = field(default_factory=dict)  # id -> when really fenced, wall time
     real_for: str = ""  # the fingerprint of the fencing that was proven
     applied: dict[str, str] = field(default_factory=dict)  # as Knowledge.applied
+    applied_count: int = 0
     joining: Decree | None = None
     left: bool = False
     instance_id: str = ""  # of the writer: an image may carry the file to another instance

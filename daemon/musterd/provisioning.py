@@ -106,7 +106,7 @@ class Provisioner:
         members = await self._cloud(node).described(alive)
         volumes = await self._volumes(port, spec)
         faults = storage.hindrances(spec, volumes, members, await self._old(port, members))
-        if decree is not None and not faults and day_two.may_attach(k):
+        if decree is not None and not faults and day_two.may_attach(k, self._clock.monotonic()):
             if course.conductor(k) and not k.formed:
                 volumes |= await self._made(port, spec, node, decree, volumes)
             await self._attached(port, spec, node, volumes, progress)

@@ -29,6 +29,7 @@ DEFAULT_SIZE = 3
 _SPEC: TypeAdapter[Spec] = TypeAdapter(Spec)
 _TAGS = TypeAdapter(Tags)
 _UNSHOWN = {"secret.token"}  # neither printed nor compared by value
+DEFAULT = "default"  # the origin of a value that no source gives
 _SHOWN = 200  # characters of a wrong value
 
 
@@ -47,13 +48,13 @@ def load(tags: Tags, user_data: Path = USER_DATA_FILE, spec_file: Path = SPEC_FI
 
     Raises:
         SettingsError: a file is unreadable or not TOML, a key unknown, a value out of bounds.
-        NoClusterError: no source names a cluster.
+        NoClusterError: no source names a cluster, or user data is still being read.
     """
     values: dict[str, Any] = {"cluster": {"size": DEFAULT_SIZE}}
-    origins = {"cluster.size": "default"}
+    origins = {"cluster.size": DEFAULT}
     for source, table in (
         ("instance tags", _from_tags(tags)),
-        (f"user data ({user_data})", _read(user_data)),
+        (f"user data ({user_data})", _of_user_data(_read(user_data))),
         (str(spec_file), _read(spec_file)),
     ):
         _merge(values, table)
@@ -157,6 +158,16 @@ def _read(path: Path) -> dict[str, Any]:
             why=unreadable.strerror or str(unreadable),
             cure=f"type `chown root:musterd {path} && chmod 0640 {path}`, then `muster join`",
         ) from None
+
+
+def _of_user_data(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table, unless its writer could not read user data (muster_user_data.py)."""
+    match table.get("unreadable"):
+        case {"why": str(why), "cure": str(cure), "again": True}:
+            raise NoClusterError("user data was not read yet", why=why, cure=cure)
+        case {"why": str(why), "cure": str(cure)}:
+            raise SettingsError("user data cannot be used", why=why, cure=cure)
+    return table
 
 
 def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Everything known -> what others may see: the public status, and our hello."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -19,7 +19,7 @@ from muster.api import (
     SelfStatus,
     Status,
 )
-from musterd import course, drill, fencing, making, proofs
+from musterd import course, drill, fencing, making, proofs, resources
 from musterd.helper_wire import WireMember
 from musterd.knowledge import HEARD_FOR, Knowledge
 from musterd.model import Decree, Member, Severity
@@ -62,6 +62,7 @@ def hello_of(k: Knowledge, now: float) -> Hello | None:
         conductor=course.conductor(k),
         leaving=k.leaving,
         applied={} if k.applied == k.settings.keys else k.applied,
+        applied_count=k.applied_count,
     )
 
 
@@ -284,6 +285,26 @@ def _is_told_as_reason(k: Knowledge, topic: str) -> bool:
     return topic in _TOLD_AS_REASON and not known
 
 
+def _unwatched(k: Knowledge) -> Iterator[FindingStatus]:
+    """Yield what Pacemaker of a formed cluster does not look after, though the spec wants it."""
+    if k.settings is None or k.cluster is None or not k.cluster.quorate:
+        return
+    if k.cluster.unfenced:
+        what = "nobody is fenced: Pacemaker's property stonith-enabled is false"
+        yield FindingStatus(Severity.ERROR, what, "type `pcs property set stonith-enabled=true`")
+    if k.cluster.maintained:
+        what = "nothing is moved or started: Pacemaker's property maintenance-mode is true"
+        yield FindingStatus(Severity.WARNING, what, "type `pcs property set maintenance-mode=`")
+    device, *others = resources.wanted_ids(k.settings.spec)
+    there = {resource.id for resource in k.cluster.resources}
+    if device not in there:
+        what = f"nobody is fenced: Pacemaker has no stonith device {device}"
+        yield FindingStatus(Severity.ERROR, what, "type `muster plan`: it says what makes it again")
+    for missing in (each for each in others if each not in there):
+        what = f"Pacemaker has no resource {missing}, which the spec asks for"
+        yield FindingStatus(Severity.WARNING, what, "type `muster plan`")
+
+
 def _findings(k: Knowledge, now: float) -> tuple[FindingStatus, ...]:
     found = [
         FindingStatus(
@@ -303,8 +324,8 @@ def _findings(k: Knowledge, now: float) -> tuple[FindingStatus, ...]:
             FindingStatus(
                 Severity.ERROR,
                 f"fencing would go wrong: of the stonith device's map, {fault}",
-                "put pcmk_host_map right with `pcs stonith update`, then type `muster fence-test`"
-                " to prove fencing again",
+                "put pcmk_host_map right with `pcs stonith update`, then type"
+                " `muster fence-test --all` to prove fencing again",
             )
             for fault in k.facts.map_faults
         ]
@@ -321,6 +342,7 @@ def _findings(k: Knowledge, now: float) -> tuple[FindingStatus, ...]:
             if address.node and not address.agrees and "ec2" in address.views
         ]
     if k.formed:
+        found += _unwatched(k)
         found += [FindingStatus(each.severity, each.what, each.cure) for each in k.disk_faults]
     if k.cluster is not None:
         found += [

@@ -1,7 +1,9 @@
 """Who does not belong gets nothing: the handshake fails before any of our code runs."""
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 import ssl
 import time
@@ -349,4 +351,22 @@ async def test_a_renewed_leaf_holds_on_the_open_port(
         await caller.hello(SERVER, "127.0.0.1", HELLO)
     assert "expired" in caught.value.why
     await port.tls.renew(time.time())
+    await caller.hello(SERVER, "127.0.0.1", HELLO)
+
+
+async def test_a_renewal_that_finds_no_descriptor_is_told_and_the_old_leaf_holds(
+    open_port: "OpenPort", make_caller: "MakeCaller", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever renews daily goes on tomorrow: it expects no other error."""
+
+    def exhausted(_name: str, _flags: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    port = await open_port()
+    monkeypatch.setattr("os.memfd_create", exhausted)
+    with pytest.raises(PeerError, match="certificate cannot be presented") as caught:
+        await port.tls.renew(time.time())
+    assert "Too many open files" in caught.value.why
+    monkeypatch.undo()
+    caller = await make_caller(port.listener.port)
     await caller.hello(SERVER, "127.0.0.1", HELLO)

@@ -1,14 +1,19 @@
 """What actions take in, where no other test meets it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from muster_sim import samples
+from musterd import course
 from musterd.actions import Actions, Reach
 from musterd.course import Action
 from musterd.election import machine
 from musterd.election.types import Durable
+from musterd.errors import MetadataError, TagsOffError
 from musterd.helper_wire import Tags
 from musterd.knowledge import Knowledge, Trouble
 from musterd.model import Finding, Severity
@@ -63,3 +68,73 @@ async def test_a_restarted_daemon_knows_the_address_its_kernel_has(tmp_path: Pat
     actions.saw_cluster(known, None)
     (await actions.perform(Action("spec"), known, lambda _: None))(known)
     assert known.holds == (ADDRESS,)
+
+
+class Silent:
+    """A metadata service that does not answer."""
+
+    async def tags(self) -> dict[str, str]:
+        raise MetadataError("the metadata service does not answer", cure="wait")
+
+
+class Off:
+    """One that has no tags of this instance."""
+
+    async def tags(self) -> dict[str, str]:
+        raise TagsOffError("tags are off", cure="enable them")
+
+
+async def test_tags_that_cannot_be_read_are_not_taken_for_none(tmp_path: Path) -> None:
+    """The file names the cluster, a tag its size: the default would be another founding."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text('[cluster]\nname = "web"\n')
+    k = Knowledge(election=machine.start(NODE.instance_id, Durable()), node=NODE)
+    ports = reach(spec)
+    ports.metadata = Silent()
+    actions = Actions(cast("Reach", ports))
+    with pytest.raises(MetadataError, match="does not answer"):
+        await actions.perform(Action("spec"), k, lambda _: None)
+    spec.write_text('[cluster]\nname = "web"\nsize = 5\n')
+    (await actions.perform(Action("spec"), k, lambda _: None))(k)
+    assert k.settings is not None
+    assert k.settings.spec.cluster.size == 5
+
+    spec.write_text('[cluster]\nname = "web"\n')
+    ports.metadata = Off()
+    (await actions.perform(Action("spec"), k, lambda _: None))(k)
+    assert k.settings.spec.cluster.size == 3
+
+
+class Token:
+    """A secret that can be exchanged, and a door that opens with whatever there is."""
+
+    def __init__(self) -> None:
+        self.now = "first"
+
+    async def token(self) -> str:
+        return self.now
+
+    async def open(self, *_: str) -> None:
+        return
+
+
+async def test_who_asks_to_join_takes_an_exchanged_token_up_and_offers_anew(tmp_path: Path) -> None:
+    """What it offered is derived from the old one: the conductor could never use it."""
+    spec = tmp_path / "muster.toml"
+    spec.write_text('[cluster]\nname = "web"\n')
+    ports, token = reach(spec), Token()
+    ports.secrets, ports.peers = (lambda _spec, _node: token), token
+    ports.clock = SimpleNamespace(monotonic=lambda: samples.NOW)
+    actions = Actions(cast("Reach", ports))
+    k = samples.founder()
+    k.node, k.settings = NODE, load(Tags(), tmp_path / "none", spec)
+    k.joining = replace(samples.decree(), seed="")
+    (await actions.perform(Action("token"), k, lambda _: None))(k)
+    k.offered, k.facts = True, replace(samples.facts(), offered=True)
+    (await actions.perform(Action("token"), k, lambda _: None))(k)
+    assert k.facts is not None
+    assert k.facts.offered, "the token is the same"
+    k.doubted, token.now = True, "second"
+    assert Action("token") in [action for action, _ in course.agenda(k, samples.NOW)]
+    (await actions.perform(Action("token"), k, lambda _: None))(k)
+    assert (k.offered, k.facts.offered) == (False, False)

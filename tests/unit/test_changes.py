@@ -234,3 +234,41 @@ def test_a_groups_meta_attributes_follow_their_own_section_of_the_spec() -> None
     assert changes.plan(wanted, live, CREATING, ("address",), {VIP}).commands == ()
     by_hand = {**wanted, Place("resource", WEB, "option", "port"): "8080"}
     assert changes.plan(wanted, by_hand, CREATING, ("group",), {VIP}).commands == ()
+
+
+def test_a_changed_key_is_followed_once_no_difference_comes_from_it() -> None:
+    live = {**WANTED, TOKEN: "20000"}
+    assert compared(live, "corosync.token_ms", "cluster.size").unfollowed == ("corosync.token_ms",)
+    assert compared(WANTED, "corosync.token_ms", "cluster.size").unfollowed == ()
+    by_hand = {**WANTED, POWER: "7"}
+    assert compared(by_hand, "corosync.token_ms").unfollowed == ()
+
+
+def test_a_key_waits_for_what_a_person_must_delete_before_it_is_made_anew() -> None:
+    """Were it followed, the plan would not make the resource once it is deleted."""
+    live = {**WANTED, Place("resource", WEB, "agent"): "systemd:httpd"}
+    assert compared(live, "resource").unfollowed == ("resource",)
+
+
+def test_what_only_the_cluster_has_keeps_no_key_from_being_followed() -> None:
+    """Somebody made it by hand, or took it out of the spec: it is theirs to delete."""
+    extra = {**WANTED, Place("resource", "extra", "agent"): "systemd:extra"}
+    assert compared(extra, "resource").unfollowed == ()
+
+
+def test_what_was_deleted_by_hand_is_told_with_the_command_that_makes_it() -> None:
+    """`muster apply` leaves drift as it is, so it would not."""
+    [missing] = compared(without(WEB)).differences
+    assert missing.drift
+    assert missing.cure.startswith("`pcs resource create web systemd:nginx` makes it again")
+    live = {**WANTED, Place("resource", WEB, "agent"): "systemd:httpd"}
+    [other] = compared(live).differences
+    assert "`pcs resource delete web`, then `pcs resource create web" in other.cure
+    [changed] = compared(live, "resource").differences
+    assert "then `muster apply` makes it anew" in changed.cure
+
+
+def test_what_is_to_be_typed_is_quoted_for_a_shell() -> None:
+    """A map's pairs are parted by semicolons: unquoted, only the first would reach pcs."""
+    [moved] = compared({**WANTED, MAP: "a:i-1"}).differences
+    assert "`pcs stonith update fence-web 'pcmk_host_map=a:i-1;b:i-2'`" in moved.cure

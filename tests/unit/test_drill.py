@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,6 +11,7 @@ from muster_sim.samples import IDS, NAMES, NOW, cluster, decree, facts, founder,
 from musterd import drill, proofs
 from musterd.election.types import Durable, Role
 from musterd.errors import MusterError
+from musterd.fences import Fences
 from musterd.helper_wire import WireMember
 from musterd.knowledge import Attempt, Fenced, Heard, Knowledge, Trouble
 from musterd.model import ClusterResource, NodeFacts, Phase, ResourceState
@@ -89,6 +91,17 @@ def test_only_the_first_of_the_others_fences_who_asks() -> None:
     # Seen from the third, the first is nearer.
     k.node = replace(k.node, instance_id=IDS[2], name=NAMES[2])  # type: ignore[type-var]
     assert drill.target(k, NOW) == ""
+
+
+def test_who_asks_without_knowing_that_it_was_fenced_is_not_fenced_again() -> None:
+    """Whoever asks for another fence knows of the first one."""
+    k = conductor()
+    k.election = replace(k.election, role=Role.FOLLOWER)
+    proofs.prove(k, IDS[2], 5.0)
+    says(k, 3, fence_me=True)
+    assert drill.target(k, NOW) == ""
+    says(k, 3, fence_me=True, real={IDS[2]: 5.0}, real_for=proofs.fingerprint(k))
+    assert drill.target(k, NOW) == IDS[2]
 
 
 def test_an_old_request_is_no_request() -> None:
@@ -184,12 +197,29 @@ def test_back_is_who_has_a_new_boot_and_is_online() -> None:
     k = conductor()
     k.fenced[IDS[1]] = Fenced("boot-2-1", 1.0, NOW)
     assert drill.returned(k) == ""
-    says(k, 2, facts=replace(done(2), boot_id="boot-2-2"))
+    booted = replace(done(2), boot_id="boot-2-2")
+    says(k, 2, facts=booted, online=NAMES[:3])
     k.cluster = cluster(NAMES[0], NAMES[2])
     assert drill.returned(k) == ""
     k.cluster = cluster(*NAMES[:3])
     assert drill.returned(k) == IDS[1]
     assert [action.kind for action, _ in drill.agenda(k, NOW)] == ["fenced"]
+    says(k, 2, facts=booted, online=())
+    assert drill.returned(k) == "", "Corosync has not missed it yet"
+
+
+async def test_where_another_agent_fences_the_new_boot_is_the_proof() -> None:
+    """EC2 is asked nothing then: a call of the cloud would fail here."""
+    k = conductor()
+    assert k.settings is not None
+    other = replace(k.settings.spec.fencing, agent="fence_virsh")
+    k.settings = replace(k.settings, spec=replace(k.settings.spec, fencing=other))
+    k.fenced[IDS[1]] = Fenced("boot-2-1", 0.0, NOW)
+    says(k, 2, facts=replace(done(2), boot_id="boot-2-2"), online=NAMES[:3])
+    clock, helper = Mock(wall=lambda: 5.0), Mock()
+    confirmed = await Fences(clock, helper, Mock(side_effect=AssertionError)).confirm(k, print)
+    confirmed(k)
+    assert (dict(proofs.valid(k)), k.fenced) == ({IDS[1]: 5.0}, {})
 
 
 def test_a_proof_is_void_after_any_change_of_what_it_proved() -> None:
@@ -293,13 +323,44 @@ def test_a_member_that_never_comes_back_ends_the_test() -> None:
     assert f"{NAMES[1]} was fenced and did not come back" in k.drill.failure
 
 
+def test_a_return_that_ec2_could_not_be_asked_about_is_told_so() -> None:
+    k = formed()
+    k.drill = drill.begin(k, NOW, NAMES[1], 10.0)
+    k.fenced[IDS[1]] = Fenced("boot-2-1", 1.0, NOW)
+    k.troubles["fenced"] = Trouble("EC2 throttles")
+    drill.check(k, NOW + drill.PATIENCE + 1.0)
+    assert k.drill.failure.endswith(": EC2 throttles")
+
+
 def test_a_reboot_that_was_no_fence_is_fenced_again() -> None:
     k = conductor()
     k.fenced[IDS[1]] = Fenced("boot-2-1", 1.0, NOW)
-    k.troubles["fenced"] = Trouble("EC2 says that it was not stopped")
-    k.attempts["fenced"] = Attempt(NOW, drill.CONFIRMATIONS - 1)
-    drill.check(k, NOW)
-    assert drill.target(k, NOW) == ""  # EC2's answers can be old
-    k.attempts["fenced"] = Attempt(NOW, drill.CONFIRMATIONS)
+    for _ in range(drill.CONFIRMATIONS):
+        drill.check(k, NOW)
+        assert drill.target(k, NOW) == ""  # EC2's answers can be old
+        drill.deny(k, IDS[1])
     drill.check(k, NOW)
     assert drill.target(k, NOW) == IDS[1]
+    assert "EC2 says that it was not stopped" in k.troubles["fence"].sentence
+
+
+def test_ec2_that_does_not_answer_says_nothing_of_a_fence() -> None:
+    """However often it fails: who has come back is not fenced for that."""
+    k = conductor()
+    k.fenced[IDS[1]] = Fenced("boot-2-1", 1.0, NOW)
+    k.troubles["fenced"] = Trouble("EC2 throttles")
+    k.attempts["fenced"] = Attempt(NOW, 50)
+    drill.check(k, NOW)
+    assert drill.target(k, NOW) == ""
+
+
+def test_a_fenced_member_that_was_terminated_is_not_waited_for() -> None:
+    """EC2 could not start it again, and it was replaced: the next test may begin."""
+    k = formed()
+    k.fenced = {IDS[2]: Fenced("boot-3-1", 1.0, NOW)}
+    assert drill.disturbance(k, NOW)
+    drill.check(k, NOW)
+    assert set(k.fenced) == {IDS[2]}
+    k.candidates = replace(k.candidates, gone=frozenset({IDS[2]}))
+    drill.check(k, NOW)
+    assert k.fenced == {}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict
@@ -97,6 +98,35 @@ def test_shell_examples_are_shell(block: str) -> None:
         ["bash", "-n"], input=block, capture_output=True, text=True, check=False, timeout=30
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "guide", ["README.md", "docs/quickstart.md", "packaging/cloud-init/README.md"]
+)
+def test_what_the_policy_wants_tagged_is_tagged_at_the_launch(guide: str) -> None:
+    """Interfaces do not inherit tags, and addresses move only between those that have one."""
+    [launch] = re.findall(r"^aws ec2 run-instances .*?(?=^```$)", GUIDES[guide], re.M | re.DOTALL)
+    words = shlex.split(launch)
+    specifications = words[words.index("--tag-specifications") + 1 :]
+    tagged = {each.partition(",")[0] for each in specifications if "Key=muster:cluster" in each}
+    assert tagged == {"ResourceType=instance", "ResourceType=network-interface"}
+    assert "aws ec2 create-tags --resources" in GUIDES[guide]  # an Elastic IP of one's own
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", "packaging/aws/README.md"])
+def test_no_word_to_fill_in_is_left_in_the_policy(page: str) -> None:
+    policy = ROOT / "packaging" / "aws" / "node-policy.json"
+    [fill] = re.findall(r"^sed ('[^']+')", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-c", f"sed {fill}"],
+        input=policy.read_text(encoding="utf-8"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert '"aws:ResourceTag/muster:cluster": "web"' in done.stdout
+    assert re.findall(r"REGION|ACCOUNT|NAME", done.stdout) == []
 
 
 @pytest.mark.parametrize("block", blocks("docs/scripting.md", "python"))

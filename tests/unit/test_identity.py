@@ -33,7 +33,7 @@ def test_a_missing_document_is_named_by_its_path(key: str) -> None:
 def test_a_host_without_a_name_of_its_own_is_no_node(name: str) -> None:
     with pytest.raises(MetadataError) as raised:
         node_from(DOCUMENTS, name)
-    assert "hostnamectl hostname" in raised.value.cure
+    assert "hostnamectl set-hostname" in raised.value.cure
 
 
 def test_an_odd_launch_index_reads_as_the_first() -> None:

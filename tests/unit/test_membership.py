@@ -10,7 +10,9 @@ from musterd.membership import (
     Newcomer,
     adopted,
     changed,
+    departure,
     joining,
+    member_step,
     newcomer_step,
     next_change,
 )
@@ -242,9 +244,46 @@ def test_a_departure_that_is_blocked_keeps_nobody_out() -> None:
     assert (step.verb, step.target) == (Verb.ADMIT, D.instance_id)
 
 
+@pytest.mark.parametrize(
+    ("members", "online", "gone", "why"),
+    [
+        ((A, B, C), (A, B, C), (), ""),
+        ((A, B, C), (A, B), (), ""),  # the one that is off leaves
+        ((A, B, C), (A, C), (), "node2 is away"),
+        ((A, B), (A, B), (), "cluster of one"),
+        ((A, B), (A,), (), "cluster of one"),
+        ((A, B), (A,), (B,), ""),  # replacement may be manual
+    ],
+)
+def test_nobody_may_ask_for_what_would_end_the_cluster(
+    members: tuple[Member, ...], online: tuple[Member, ...], gone: tuple[Member, ...], why: str
+) -> None:
+    """A wish that waits would be carried out hours later, when nobody thinks of it."""
+    leaving = members[-1]
+    refused = departure(
+        replace(DECREE, members=members),
+        leaving,
+        [m.name for m in online],
+        {m.instance_id for m in gone},
+    )
+    assert why in refused.blocked
+    assert bool(refused.blocked) == bool(why)
+    assert bool(refused.cure) == bool(why)
+
+
 def test_the_dc_does_not_take_itself_out() -> None:
     plan = next_change(replace(QUIET, asked={A.instance_id}))
     assert plan.cure.startswith("type `pcs cluster stop node1`")
+
+
+def test_who_stopped_the_whole_cluster_starts_it_again_and_nobody_else_does() -> None:
+    stopped = replace(LAID, running=False)
+    assert member_step(stopped, need_proof=True) == Plan()
+    owing = member_step(replace(stopped, start_owed=True), need_proof=True)
+    assert owing.step is not None
+    assert owing.step.verb is Verb.START
+    foreign = replace(stopped, start_owed=True, corosync=CorosyncConfig.ABSENT)
+    assert member_step(foreign, need_proof=True) == Plan()
 
 
 # --- the newcomer's own part ------------------------------------------------------------------

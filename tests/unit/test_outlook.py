@@ -104,6 +104,20 @@ def test_who_is_silent_is_named_before_whoever_sees_something_else() -> None:
     assert f"waiting for {IDS[2]}" in outlook(k, NOW).reason
 
 
+def test_everybody_who_is_silent_is_named() -> None:
+    """Another founder may know only one of them. Found by seed 34994 of the mixed ones."""
+    k = founder()
+    _silent(k)
+    k.heard.pop(IDS[2])
+    k.troubles[f"greet:{IDS[1]}"] = Trouble("it refuses the connection", cure="look there")
+    stands = outlook(k, NOW)
+    first, second = f"{NAMES[1]} ({IDS[1]}, 10.0.0.12)", f"{IDS[2]} (10.0.0.13)"
+    assert stands.reason == (
+        f"waiting for {first}, {second} to answer on TCP 7224: it refuses the connection"
+    )
+    assert stands.next == "look there"
+
+
 def test_who_refuses_this_node_is_waited_for_with_its_own_reason_and_cure() -> None:
     k = founder()
     k.heard.pop(IDS[1])
@@ -309,6 +323,9 @@ def test_a_formed_cluster_tells_who_is_offline_and_what_does_not_answer() -> Non
     k.cluster = None
     assert "Pacemaker does not answer" in outlook(k, NOW).reason
     assert outlook(k, NOW).phase is Phase.FORMED
+    assert k.facts is not None
+    k.facts = replace(k.facts, start_owed=True)
+    assert "stopped as a whole" in outlook(k, NOW).reason
 
 
 def test_a_cluster_that_nobody_conducts_says_where_musterd_is_silent() -> None:
@@ -344,6 +361,19 @@ def test_who_would_join_a_cluster_of_terminated_members_is_told_that_nobody_is_l
     assert now.phase is Phase.JOINING
     assert "every member of cluster aaaaaaaa is terminated" in now.reason
     assert "launch" in now.next
+
+
+def test_who_waits_to_join_names_the_members_that_are_silent() -> None:
+    """One of them may be the conductor; found by seed 76292 of the mixed ones."""
+    k = founder()
+    k.joining = Decree("a" * 32, MEMBERS, "digest", seed="")
+    k.started = NOW - HEARD_FOR - 1.0
+    assert "silent" not in outlook(k, NOW).reason
+    _silent(k)
+    stands = outlook(k, NOW)
+    assert stands.phase is Phase.JOINING
+    assert stands.reason.endswith(f"; musterd is silent on {NAMES[1]}")
+    assert "musterd is active" in stands.next
 
 
 def test_the_last_words_of_a_terminated_conductor_are_not_the_clusters() -> None:

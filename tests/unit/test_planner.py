@@ -1,4 +1,4 @@
-"""Plans are asked of the helper with what of the spec has changed; whoever applied one says so."""
+"""Plans are asked of the helper with what of the spec has changed since it was applied."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -9,12 +9,10 @@ import pytest
 from tests.unit.test_membership import A, B, C, cluster
 from tests.unit.test_memory import Disk, member
 
-from muster_fuzz.daemon import hello_of
-from musterd import day_two
 from musterd.errors import MusterError
 from musterd.helper_wire import ApplyParams, CompareParams, Done, Params, Tags
-from musterd.knowledge import Heard, Knowledge
-from musterd.model import Comparison, Phase, Verb
+from musterd.knowledge import Knowledge
+from musterd.model import Comparison, Verb
 from musterd.planner import Planner
 from musterd.ports import Cloud, Helper
 from musterd.settings import Settings, load
@@ -77,8 +75,7 @@ async def test_the_helper_learns_which_keys_have_changed_since_they_were_applied
         tmp_path, f'[[address]]\ngroup = "g"\nprivate_ip = "10.0.0.99"\n{public}\n'
         "[corosync]\ntoken_ms = 20000"
     )  # fmt: skip
-    found = await planner(helper, now).plan(k)
-    assert (found.plan, found.commands) == (PLAN, ())
+    assert await planner(helper, now).plan(k) == (now, Comparison(PLAN))
     [asked] = helper.params
     assert isinstance(asked, CompareParams)
     assert asked.changed == ("address", "corosync.token_ms")
@@ -89,11 +86,12 @@ async def test_the_helper_learns_which_keys_have_changed_since_they_were_applied
 async def test_exactly_the_named_plan_is_applied(tmp_path: Path) -> None:
     k, helper = formed(written(tmp_path)), Asked()
     now = written(tmp_path, "[corosync]\ntoken_ms = 20000")
-    applied = await planner(helper, now).apply(k, PLAN, restart=True, progress=lambda _: None)
-    assert applied == now
-    [asked] = helper.params
+    done = await planner(helper, now).apply(k, PLAN, restart=True, progress=lambda _: None)
+    assert done == (now, Comparison(PLAN)), "what the cluster lacks is looked at afterwards"
+    asked, looked = helper.params
     assert isinstance(asked, ApplyParams)
     assert (asked.plan, asked.restart) == (PLAN, True)
+    assert looked == asked.compare
 
 
 async def test_without_quorum_or_under_another_name_there_is_nothing_to_compare(
@@ -110,49 +108,3 @@ async def test_without_quorum_or_under_another_name_there_is_nothing_to_compare(
     k.cluster = replace(k.cluster, quorate=False)
     with pytest.raises(MusterError, match="no running cluster"):
         await planner(Asked(), other).plan(k)
-
-
-def hears_of(k: Knowledge, keys: dict[str, str], applied: dict[str, str]) -> None:
-    said = replace(
-        hello_of(B.instance_id.replace("i-0000000", "i-0000000000000000")),
-        phase=Phase.FORMED,
-        conductor=True,
-        spec_keys=keys,
-        applied=applied,
-    )
-    k.heard[B.instance_id] = Heard(said, 0.0)
-
-
-def test_a_member_learns_from_the_conductor_what_is_applied_and_reads_its_own_spec_anew(
-    tmp_path: Path,
-) -> None:
-    before, after = written(tmp_path), written(tmp_path, "[corosync]\ntoken_ms = 20000")
-    k = formed(before)
-    assert k.cluster is not None
-    k.cluster = replace(k.cluster, dc=B.name)
-    k.spec_stale = False
-    hears_of(k, dict(after.keys), {})
-    day_two.follow_spec(k)
-    assert k.applied == after.keys
-    assert k.spec_stale
-    # The conductor was started anew and has read what is not applied yet.
-    hears_of(k, dict(after.keys), dict(before.keys))
-    day_two.follow_spec(k)
-    assert k.applied == before.keys
-
-
-def test_the_conductor_believes_nobody_else(tmp_path: Path) -> None:
-    before, after = written(tmp_path), written(tmp_path, "[corosync]\ntoken_ms = 20000")
-    k = formed(before)
-    hears_of(k, dict(after.keys), {})
-    day_two.follow_spec(k)
-    assert k.applied == before.keys
-
-
-def test_what_is_applied_outlives_the_daemon(tmp_path: Path) -> None:
-    disk = Disk()
-    memory, k = member(disk)
-    k.applied = dict(written(tmp_path).keys)
-    memory.note(k)
-    _, again = member(disk)
-    assert again.applied == k.applied

@@ -120,6 +120,29 @@ def test_a_file_that_cannot_be_read_is_an_error_never_an_empty_spec(read: Reader
         load(TAGS, read.user_data, read.spec_file)
 
 
+def test_user_data_that_could_not_be_used_is_an_error_never_an_empty_spec(read: Reader) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(
+            '[cluster]\nname = "web"\n',
+            user_data='[unreadable]\nwhy = "no valid YAML at line 3"\ncure = "correct it"\n',
+        )
+    assert not isinstance(raised.value, NoClusterError)
+    assert raised.value.sentence == "user data cannot be used: no valid YAML at line 3"
+    assert raised.value.cure == "correct it"
+
+
+def test_user_data_that_is_still_being_read_is_waited_for(read: Reader) -> None:
+    with pytest.raises(NoClusterError) as raised:
+        read(user_data='[unreadable]\nwhy = "timed out"\ncure = "wait"\nagain = true\n')
+    assert raised.value.sentence == "user data was not read yet: timed out"
+    assert raised.value.cure == "wait"
+
+
+def test_only_user_data_says_that_it_could_not_be_used(read: Reader) -> None:
+    with pytest.raises(SettingsError, match="key unreadable is not known"):
+        read('[unreadable]\nwhy = "x"\n')
+
+
 def test_a_tag_that_cannot_be_used_is_named() -> None:
     with pytest.raises(SettingsError, match="muster:size"):
         tags_of({"muster:cluster": "web", "muster:size": "many"})

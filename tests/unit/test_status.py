@@ -187,3 +187,27 @@ def test_a_terminated_member_is_shown_as_such_whatever_it_said_last(known: Knowl
 
 def test_the_hello_tells_the_seed_to_nobody(known: Knowledge) -> None:
     assert DECREE.seed not in repr(hello_of(known, NOW))
+
+
+def findings(k: Knowledge) -> dict[str, str]:
+    """What was found -> how grave it is."""
+    return {found.what: found.severity for found in status_of(k, NOW, WALL).findings}
+
+
+def test_what_pacemaker_no_longer_looks_after_is_a_finding(known: Knowledge) -> None:
+    """Fencing that was proven once, and is gone, is not proven."""
+    known.formed, known.cluster = True, cluster("ip-10-0-0-11")
+    device = ClusterResource("fence-web", "stonith:fence_aws", "", ResourceState.STARTED, "x")
+    vip = replace(device, id="vip-10-0-0-100"), replace(device, id="privip-10-0-0-100")
+    known.cluster = replace(known.cluster, resources=(device, *vip))
+    assert findings(known) == {}
+    known.cluster = replace(known.cluster, unfenced=True, maintained=True, resources=vip[:1])
+    found = findings(known)
+    assert found == {
+        "nobody is fenced: Pacemaker's property stonith-enabled is false": "error",
+        "nobody is fenced: Pacemaker has no stonith device fence-web": "error",
+        "nothing is moved or started: Pacemaker's property maintenance-mode is true": "warning",
+        "Pacemaker has no resource privip-10-0-0-100, which the spec asks for": "warning",
+    }
+    known.cluster = replace(known.cluster, quorate=False)
+    assert findings(known) == {}, "without quorum nothing of it is Pacemaker's fault"

@@ -83,8 +83,14 @@ class Aws:
         )
 
     def ec2(self) -> "EC2Client":
-        """Make an EC2 client (tenths of a second: in a thread)."""
+        """Make an EC2 client (tenths of a second: in a thread).
+
+        Raises:
+            NoCredentialsError: there are none yet. A client made now would never have any.
+        """
         with self._making:
+            if self._session.get_credentials() is None:
+                raise NoCredentialsError
             client = self._session.create_client(
                 "ec2", region_name=self._region, config=self._config
             )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from musterd.errors import MetadataError
+from musterd.errors import MetadataError, TagsOffError
 from musterd.ports import Clock, Random
 
 ENDPOINT = "http://169.254.169.254"
@@ -64,14 +64,15 @@ class Imds:
         """Return the instance's tags.
 
         Raises:
-            MetadataError: as for `documents`, or tags are not in this instance's metadata.
+            TagsOffError: they are not in this instance's metadata.
+            MetadataError: as for `documents`.
         """
         folder = "meta-data/tags/instance/"
         async with self._visit() as visit:
             try:
                 keys = (await visit.get(folder)).splitlines()
             except _AbsentError:
-                raise MetadataError(
+                raise TagsOffError(
                     "this instance's tags are not in its metadata",
                     why="IMDS answered 404: InstanceMetadataTags is disabled, or it has no tags",
                     cure=f"{_MODIFY}--instance-metadata-tags enabled`, and set the same in the "

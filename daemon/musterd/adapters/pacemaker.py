@@ -86,6 +86,8 @@ def parse_state(root: ElementTree.Element) -> ClusterState | None:
         offline=tuple(offline),
         resources=tuple(_resources(root.find("resources"), "")),
         failures=tuple(_failure(each) for each in root.iterfind("failures/failure")),
+        unfenced=summary.find("cluster_options[@stonith-enabled='false']") is not None,
+        maintained=summary.find("cluster_options[@maintenance-mode='true']") is not None,
     )
 
 

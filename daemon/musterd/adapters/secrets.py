@@ -27,6 +27,10 @@ GROUP = "musterd"
 _LARGEST = 4096  # bytes; two tokens and their braces are under 200
 _REREADS = 5  # of a secret that exists already but is not shown yet
 _PAUSE = 1.0
+_UNOPENED = {
+    errno.ELOOP: "it is a symbolic link",
+    errno.EACCES: f"musterd is not root: its group {GROUP} must be let read it",
+}
 
 
 class TokenSource:
@@ -160,6 +164,8 @@ def _unreadable(name: str, error: CloudError) -> SecretError:
 def read_token_file(path: Path, *, group: str = GROUP) -> str:
     """Return the content of a file that nobody but root, and the group of musterd, can touch.
 
+    musterd reads it itself, as its own user: what only root may read is of no use to it.
+
     Raises:
         SecretError: it is missing, too open, owned by somebody else, or no plain file.
     """
@@ -173,7 +179,7 @@ def read_token_file(path: Path, *, group: str = GROUP) -> str:
             cure="put the same token there on every node: `muster token` makes one; " + cure,
         ) from error
     except OSError as error:
-        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or ""
+        why = _UNOPENED.get(error.errno or 0, error.strerror or "")
         raise SecretError(f"the token file {path} cannot be read", why=why, cure=cure) from error
     with os.fdopen(descriptor, "rb") as file:
         problem = _file_problem(os.fstat(descriptor), group)

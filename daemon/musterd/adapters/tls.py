@@ -105,8 +105,16 @@ class Tls:
         """
         mine = self.credentials()
         minted = await mint(mine.issuer, (mine.issuer,), mine.cluster, mine.own_id, now)
-        for context in (mine.server, mine.client):
-            _present(context, minted.leaf)
+        try:
+            for context in (mine.server, mine.client):
+                _present(context, minted.leaf)
+        except OSError as error:  # no descriptor is left, say
+            raise PeerError(
+                "the new certificate cannot be presented",
+                rejected=False,
+                why=error.strerror or str(error),
+                cure="see `journalctl -u musterd`; it is tried again tomorrow",
+            ) from error
 
     def credentials(self) -> Credentials:
         """Return the credentials. Raises PeerError while the token is not known yet."""

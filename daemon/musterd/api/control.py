@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from muster.api import Config, Event, Operation, Plan, Preflight, Status
+from muster.contract import BUSY
 from musterd.api.access import Access, caller_of
 from musterd.api.door import ControlDoor
 from musterd.api.openapi import LINES, Query, document
@@ -102,7 +103,7 @@ async def _events(door: ControlDoor, request: web.Request) -> web.StreamResponse
             503,
             "too many follow the events already",
             detail=f"{STREAMS} streams are open on this socket",
-            kind="busy",
+            kind=BUSY,
             remedy="end one of them (`muster events --follow`, `muster status --watch`)",
         )
     streams.open += 1

@@ -263,3 +263,16 @@ async def test_rehearsing_does_nothing_and_tells_what_is_not_allowed(
 async def test_only_known_actions_can_be_rehearsed(ec2: Ec2) -> None:
     with pytest.raises(ValueError, match="TerminateInstances"):
         await ec2.rehearse("ec2:TerminateInstances", "i-1")
+
+
+async def test_credentials_that_come_later_are_taken_up(
+    ec2: Ec2, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance profile may be attached while the daemon runs; a client without stays so."""
+    role = aws._session.get_credentials()
+    monkeypatch.setattr(aws._session, "get_credentials", lambda: None)
+    with pytest.raises(CloudError, match="no credentials") as caught:
+        await ec2.instances("muster:cluster", "web")
+    assert caught.value.kind is CloudErrorKind.REFUSED
+    monkeypatch.setattr(aws._session, "get_credentials", lambda: role)
+    assert await ec2.instances("muster:cluster", "web") == ()

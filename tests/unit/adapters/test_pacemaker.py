@@ -172,3 +172,14 @@ def test_the_kernel_tells_which_addresses_are_here() -> None:
     cluster = CrmMonFile()
     assert cluster.holds("127.0.0.1")
     assert not cluster.holds("192.0.2.1")
+
+
+def test_a_cluster_that_does_not_fence_or_is_maintained_is_seen() -> None:
+    shown = parsed(RUNNING)
+    assert shown is not None
+    assert (shown.unfenced, shown.maintained) == (False, False)
+    changed = RUNNING.replace(b'stonith-enabled="true"', b'stonith-enabled="false"')
+    changed = changed.replace(b'maintenance-mode="false"', b'maintenance-mode="true"')
+    shown = parsed(changed)
+    assert shown is not None
+    assert (shown.unfenced, shown.maintained) == (True, True)

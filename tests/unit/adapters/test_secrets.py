@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -206,6 +207,30 @@ def test_a_file_that_others_can_touch_is_refused(
     assert said in f"{caught.value}"
     assert str(path) in caught.value.what
     assert TOKEN.text() not in f"{caught.value} {caught.value.cure}"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_file_of_root_alone_is_told_with_its_cure(mode: int) -> None:
+    """The daemon is not root, and has no capability that would make up for it."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "token"
+        path.write_text(TOKEN.text())
+        os.chown(path, 0, 0)
+        path.chmod(mode)
+        groups = os.getgroups()
+        os.setgroups([])
+        os.setegid(12345)
+        os.seteuid(12345)
+        try:
+            with pytest.raises(SecretError) as caught:
+                read_token_file(path)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
+    assert "its group musterd must be let read it" in caught.value.why
+    assert caught.value.cure == f"`chown root:musterd {path} && chmod 0640 {path}`"
 
 
 def test_a_file_may_be_read_by_the_daemons_group(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fake_member import FakeMember
 from fake_node import EMPTY_CIB, STUB, FakeNode
 
 
@@ -10,6 +11,12 @@ from fake_node import EMPTY_CIB, STUB, FakeNode
 def node(tmp_path: Path) -> FakeNode:
     """A node with the packages and without a cluster, as Red Hat's are after installation."""
     return FakeNode(tmp_path / "node")
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> FakeMember:
+    """A prepared node outside; it is the first of the members to be."""
+    return FakeMember(tmp_path / "newcomer")
 
 
 @pytest.fixture

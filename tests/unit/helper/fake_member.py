@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from fake_node import FakeNode
+from fake_node import MEMBERS, FakeNode
 
 from muster_helper import cib
 
@@ -19,6 +19,8 @@ class FakeMember(FakeNode):
     known_at_removal: list[str] = field(default_factory=list)  # to whom pcs could have talked
     remembered: list[str] = field(default_factory=list)  # by the controller, though not listed
     fences: dict[str, str] = field(default_factory=dict)  # target -> status, as crm_mon shows it
+    dc: str = MEMBERS[0].name
+    quorate: bool = False
 
     @property
     def device(self) -> dict[str, str]:
@@ -83,7 +85,10 @@ class FakeMember(FakeNode):
             f'<fence_event action="reboot" target="{target}" status="{status}"/>'
             for target, status in self.fences.items()
         )
-        shown = f"<nodes>{nodes}</nodes><fence_history>{fences}</fence_history>"
+        dc = f'<current_dc name="{self.dc}" with_quorum="{str(self.quorate).lower()}"/>'
+        shown = (
+            f"<summary>{dc}</summary><nodes>{nodes}</nodes><fence_history>{fences}</fence_history>"
+        )
         return f"<pacemaker-result>{shown}</pacemaker-result>"
 
     def _crm_node(self, words: list[str], _: bytes) -> str:
@@ -94,6 +99,9 @@ class FakeMember(FakeNode):
         return ""
 
     def _stonith_admin(self, words: list[str], _: bytes) -> None:
+        if words[0] == "--reboot":
+            super()._stonith_admin(words, b"")
+            return
         assert words[0] == "--confirm"
         self.nodes[words[1]]["unclean"] = "false"
 

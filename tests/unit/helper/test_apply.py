@@ -20,13 +20,18 @@ from musterd.model import Place
 def member(tmp_path: Path) -> FakeMember:
     """A member of a running cluster that is configured as its spec says."""
     node = FakeMember(tmp_path / "node")
+    run_cluster(node)
+    return node
+
+
+def run_cluster(node: FakeMember) -> None:
+    """Have the cluster run there as its spec says."""
     lay(node.host(), LAY)
     for name in ("corosync", "pacemaker"):
         node.units[f"{name}.service"] = ["loaded", "active", "enabled"]
     build(node.host(), node.configure_params())
     [built] = (node.root / "var/lib/muster-helper").glob("cib-*.xml")
     node.live = built.read_text()
-    return node
 
 
 def params(node: FakeMember, *changed: str) -> CompareParams:

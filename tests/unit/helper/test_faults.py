@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_member import FakeMember
 from fake_node import EMPTY_CIB, IDENTITY, LAY, MEMBERS, STUB, FakeNode
 
 from muster_helper.children import Ran
@@ -65,7 +66,9 @@ def _founding(node: FakeNode) -> list[tuple[Verb, Any]]:
     ]
 
 
-def test_a_founding_reaches_every_point_in_the_order_of_the_list(node: FakeNode) -> None:
+def test_a_founding_reaches_every_point_in_the_order_of_the_list(tmp_path: Path) -> None:
+    node = FakeMember(tmp_path / "node", quorate=True)
+    node.nodes = {member.name: {"online": "true"} for member in MEMBERS}
     (node.root / "etc/corosync/corosync.conf").write_text(STUB)
     assert list(dict.fromkeys(found(node))) == ALL
 

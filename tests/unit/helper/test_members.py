@@ -5,6 +5,7 @@ from base64 import b64encode
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_member import DEVICE, FakeMember
@@ -12,6 +13,7 @@ from fake_node import EMPTY_CIB, IDENTITY, LAY, MEMBERS
 
 from muster_helper.faults import POINTS
 from muster_helper.host import Host
+from muster_helper.instances import Described
 from muster_helper.lay import lay
 from muster_helper.survey import survey
 from muster_helper.trust import trust
@@ -70,13 +72,20 @@ def departure(node: FakeMember, identity: Identity = IDENTITY, *, asked: bool) -
     return ExpelParams(identity, leaving, asked, Tags(), digest(node), region="eu-west-1")
 
 
-def host_of(node: FakeMember, state: str = "terminated") -> Host:
-    return replace(node.host(), instance_state=lambda _id, _region: state)
+CALLED_FOR = Described("running", frozenset({str(THIRD.address)}), {"muster:cluster": "web"})
+ENDED = Described("terminated")
 
 
-def perform(node: FakeMember, verb: Verb, params: object, state: str = "terminated") -> list[str]:
-    done = Request(verb, params).perform(host_of(node, state))
-    return list(done["changed"])
+def host_of(node: FakeMember, verb: Verb, told: Described | None = None) -> Host:
+    """The node with an EC2 that, unless told otherwise, gives every reason for the verb."""
+    reason = told or (CALLED_FOR if verb is Verb.ADMIT else ENDED)
+    return replace(node.host(), instance=lambda _id, _region: reason)
+
+
+def perform(
+    node: FakeMember, verb: Verb, params: object, told: Described | None = None
+) -> list[str]:
+    return list(Request(verb, params).perform(host_of(node, verb, told))["changed"])
 
 
 # --- admit ------------------------------------------------------------------------------------
@@ -137,6 +146,81 @@ def test_nobody_is_admitted_where_the_cluster_does_not_run(conductor: FakeMember
     assert not conductor.ran("pcs")
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        Described(),
+        replace(CALLED_FOR, state="terminated"),
+        replace(CALLED_FOR, tags={}),
+        replace(CALLED_FOR, tags={"muster:cluster": "db"}),
+        replace(CALLED_FOR, addresses=frozenset({"203.0.113.9"})),
+    ],
+)
+def test_nobody_is_admitted_whom_ec2_does_not_count_among_the_clusters_instances(
+    conductor: FakeMember, told: Described
+) -> None:
+    """It would be given the cluster's keys."""
+    before = conductor.live
+    with pytest.raises(HelperError, match="not an instance of this cluster"):
+        perform(conductor, Verb.ADMIT, admission(conductor), told)
+    assert not conductor.ran("pcs")
+    assert conductor.live == before
+
+
+def test_who_is_listed_already_need_not_be_in_ec2s_list(conductor: FakeMember) -> None:
+    perform(conductor, Verb.ADMIT, admission(conductor))
+    assert perform(conductor, Verb.ADMIT, admission(conductor), Described()) == []
+
+
+def test_with_static_discovery_only_the_specs_peers_are_admitted(conductor: FakeMember) -> None:
+    peers = ", ".join(
+        f'{{instance_id = "{m.instance_id}", address = "{m.address}", name = "{m.name}"}}'
+        for m in MEMBERS
+    )
+    spec = conductor.paths.spec
+    text = spec.read_text()
+    spec.write_text(f'{text}\n[discovery]\nsource = "static"\npeers = [{peers}]\n')
+    with pytest.raises(HelperError, match="none of the spec's peers"):
+        perform(conductor, Verb.ADMIT, admission(conductor))
+    third = (
+        f'{{instance_id = "{THIRD.instance_id}", address = "{THIRD.address}",'
+        f' name = "{THIRD.name}"}}'
+    )
+    spec.write_text(f'{text}\n[discovery]\nsource = "static"\npeers = [{peers}, {third}]\n')
+    assert perform(conductor, Verb.ADMIT, admission(conductor), Described())
+
+
+@pytest.mark.parametrize("verb", [Verb.ADMIT, Verb.EXPEL])
+def test_only_pacemakers_dc_changes_the_members(conductor: FakeMember, verb: Verb) -> None:
+    conductor.dc = MEMBERS[1].name
+    params = admission(conductor) if verb is Verb.ADMIT else departure(conductor, asked=True)
+    with pytest.raises(HelperError, match="another node acts"):
+        perform(conductor, verb, params)
+    assert not conductor.ran("pcs")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"instance_id": "i-0fffffffffffffff0"}, {"address": IPv4Address("10.0.0.99")}]
+)
+@pytest.mark.parametrize("verb", [Verb.ADMIT, Verb.EXPEL])
+def test_nobody_becomes_another_instance_by_the_daemons_word(
+    conductor: FakeMember, verb: Verb, wrong: dict[str, Any]
+) -> None:
+    """The fencing device would stop that one instead."""
+    third = THIRD if verb is Verb.ADMIT else MEMBERS[1]
+    said = replace(IDENTITY, members=(replace(MEMBERS[0], **wrong), MEMBERS[1]))
+    if verb is Verb.ADMIT:
+        said = replace(said, members=(MEMBERS[0], replace(MEMBERS[1], **wrong), third))
+        params: object = replace(admission(conductor), identity=said)
+    else:
+        params = departure(conductor, said, asked=True)
+    before = conductor.live
+    with pytest.raises(HelperError):
+        perform(conductor, verb, params)
+    assert not conductor.ran("pcs")
+    assert conductor.live == before
+
+
 def test_nobody_is_admitted_for_another_spec(conductor: FakeMember) -> None:
     with pytest.raises(HelperError) as caught:
         perform(conductor, Verb.ADMIT, replace(admission(conductor), spec_digest="0" * 64))
@@ -174,10 +258,21 @@ def test_only_terminated_is_terminated(conductor: FakeMember, state: str) -> Non
     gone(conductor)
     before = conductor.live
     with pytest.raises(HelperError) as caught:
-        perform(conductor, Verb.EXPEL, departure(conductor, asked=False), state)
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=False), Described(state))
     assert caught.value.refused
     assert not [c for c in conductor.calls if c[0] in {"pcs", "stonith_admin"}]
     assert conductor.live == before
+
+
+def test_who_asks_for_a_member_that_ec2_has_forgotten_is_told_to_answer_for_it(
+    conductor: FakeMember,
+) -> None:
+    """No fence of it can succeed: waiting would be for good."""
+    gone(conductor)
+    for state, cure in (("", "pcs stonith confirm"), ("stopped", "wait until Pacemaker")):
+        with pytest.raises(HelperError) as caught:
+            perform(conductor, Verb.EXPEL, departure(conductor, asked=True), Described(state))
+        assert cure in caught.value.cure
 
 
 def test_a_member_that_runs_does_not_go_unasked(conductor: FakeMember) -> None:
@@ -188,7 +283,7 @@ def test_a_member_that_runs_does_not_go_unasked(conductor: FakeMember) -> None:
 
 
 def test_resources_move_before_a_member_that_asked_goes(conductor: FakeMember) -> None:
-    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), Described("running"))
     order = [call[:4] for call in conductor.calls if call[0] in {"pcs", "crm_resource"}]
     standby = order.index(("pcs", "node", "standby", MEMBERS[1].name))
     waited = next(n for n, call in enumerate(order) if call[0] == "crm_resource")
@@ -234,14 +329,14 @@ def test_a_member_that_may_still_run_is_not_called_off_because_somebody_asks(
 ) -> None:
     gone(conductor)  # unclean: its fence is not over
     with pytest.raises(HelperError) as caught:
-        perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=True), Described("running"))
     assert "fenced" in caught.value.cure
     assert not conductor.ran("stonith_admin")
     assert not conductor.ran("pcs")
 
 
 def test_pcs_is_never_forced_about_a_member_that_runs(conductor: FakeMember) -> None:
-    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), "running")
+    perform(conductor, Verb.EXPEL, departure(conductor, asked=True), Described("running"))
     assert not [call for call in conductor.calls if "--force" in call]
 
 
@@ -270,7 +365,7 @@ def killed_at(node: FakeMember, point: str, verb: Verb, params: object) -> None:
             raise KilledError
 
     with pytest.raises(KilledError):
-        Request(verb, params).perform(replace(host_of(node), reach=reach))
+        Request(verb, params).perform(replace(host_of(node, verb), reach=reach))
 
 
 def test_a_departure_that_was_cut_off_is_seen_and_completed(conductor: FakeMember) -> None:
@@ -304,40 +399,7 @@ def test_an_admission_that_nobody_takes_up_again_is_undone(conductor: FakeMember
     assert perform(conductor, Verb.EXPEL, undone) == []
 
 
-# --- offer, trust, withdraw -------------------------------------------------------------------
-
-
-@pytest.fixture
-def newcomer(tmp_path: Path) -> FakeMember:
-    """A prepared node outside; it is the first of the members to be."""
-    return FakeMember(tmp_path / "newcomer")
-
-
-def tokens(node: FakeMember) -> list[str]:
-    file = node.root / "var/lib/pcsd/pcs_users.conf"
-    return [entry["token"] for entry in json.loads(file.read_text())] if file.exists() else []
-
-
-def test_an_offer_lets_the_conductor_in_and_is_seen(newcomer: FakeMember) -> None:
-    assert not survey(newcomer.host(), SurveyParams(IDENTITY)).offered
-    perform(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
-    assert survey(newcomer.host(), SurveyParams(IDENTITY)).offered
-    assert not [word for call in newcomer.calls for word in call if "oooo" in word]
-    other = replace(IDENTITY, uuid="cd" * 16)
-    assert not survey(newcomer.host(), SurveyParams(other)).offered
-
-
-def test_an_offer_is_no_trust_and_ends_with_it(newcomer: FakeMember) -> None:
-    perform(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
-    lay(newcomer.host(), LAY)  # what the conductor's pcs does: the files, and the list of hosts
-    for member, token in zip(MEMBERS, (OFFERED, SHARED), strict=True):
-        newcomer._host_auth(
-            [member.name, f"addr={member.address}:2224"], b64encode(token.encode()).decode()
-        )
-    assert not survey(newcomer.host(), SurveyParams(IDENTITY)).trusted
-    perform(newcomer, Verb.TRUST, TrustParams(IDENTITY))
-    assert survey(newcomer.host(), SurveyParams(IDENTITY)).trusted
-    assert tokens(newcomer) == [b64encode(SHARED.encode()).decode()]
+# --- trust, offer ------------------------------------------------------------------------------
 
 
 def test_a_member_learns_a_new_one_by_the_token_it_has(conductor: FakeMember) -> None:
@@ -354,24 +416,6 @@ def test_a_node_of_another_cluster_offers_nothing(conductor: FakeMember) -> None
         perform(conductor, Verb.OFFER, OfferParams(other, OFFERED))
     assert caught.value.refused
     assert not conductor.ran("pcs")
-
-
-def test_a_cut_off_admission_is_withdrawn_to_a_node_without_a_cluster(newcomer: FakeMember) -> None:
-    lay(newcomer.host(), LAY)
-    newcomer.paths.cib.unlink()  # pcs writes none
-    assert perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY))
-    facts = survey(newcomer.host(), SurveyParams(IDENTITY))
-    assert (facts.laid, facts.keys_digest) == (False, "")
-    assert perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY)) == []
-
-
-def test_nothing_is_withdrawn_from_a_node_that_has_run(newcomer: FakeMember) -> None:
-    lay(newcomer.host(), LAY)
-    newcomer.paths.cib.write_text(LIVE)
-    with pytest.raises(HelperError) as caught:
-        perform(newcomer, Verb.WITHDRAW, WithdrawParams(IDENTITY))
-    assert caught.value.refused
-    assert survey(newcomer.host(), SurveyParams(IDENTITY)).laid
 
 
 # --- survey -----------------------------------------------------------------------------------
@@ -391,7 +435,7 @@ def test_day_two_reaches_every_point_of_its_verbs(
     reached: list[str] = []
 
     def at(node: FakeMember, verb: Verb, params: object) -> None:
-        Request(verb, params).perform(replace(host_of(node), reach=reached.append))
+        Request(verb, params).perform(replace(host_of(node, verb), reach=reached.append))
 
     at(newcomer, Verb.OFFER, OfferParams(IDENTITY, OFFERED))
     lay(newcomer.host(), LAY)

@@ -39,6 +39,25 @@ def test_a_second_run_runs_no_pcs(member: FakeNode) -> None:
     assert member.snapshot() == before
 
 
+def test_a_cluster_has_one_token_for_good(member: FakeNode) -> None:
+    """Whoever presents it to pcsd may do everything: the daemon cannot bring another."""
+    trust(member.host(), PARAMS)
+    before = member.snapshot()
+    with pytest.raises(HelperError, match="no second token") as refused:
+        trust(member.host(), TrustParams(IDENTITY, "e" * 128))
+    assert refused.value.refused
+    assert member.snapshot() == before
+
+
+def test_what_was_left_by_an_earlier_cluster_is_no_token_of_this_one(member: FakeNode) -> None:
+    note = member.root / "var/lib/muster-helper/founding-token.json"
+    note.write_text(json.dumps({"uuid": "f" * 32, "token": "0" * 64}))
+    trust(member.host(), PARAMS)
+    assert survey(member.host(), SurveyParams(IDENTITY)).trusted
+    note.write_text("{")
+    assert trust(member.host(), PARAMS).changed == ()
+
+
 def test_the_token_goes_by_standard_input_only(member: FakeNode) -> None:
     trust(member.host(), PARAMS)
     assert member.stdins.count(b"t" * 128) == 2
