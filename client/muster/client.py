@@ -89,7 +89,7 @@ class Client:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         missing = ["musterd does not answer"]
-        with Follower(self._transport) as follower:
+        with Follower(self._transport, polls=True) as follower:
             while True:
                 document = follower.status()
                 if document is not None:

@@ -10,6 +10,7 @@ from enum import IntEnum
 SCHEMA = 1
 STATUS_SOCKET = "/run/muster/status.sock"
 ADMIN_SOCKET = "/run/muster/admin.sock"
+BUSY = "busy"  # the kind of problem that answers a stream of events that is one too many
 STATUS_FILE = "/run/musterd/status.json"  # last written status, for when musterd is down
 SPEC_FILE = "/etc/muster/muster.toml"
 PLAN_SECONDS = 300.0  # that `GET /v1/plan` takes at most: the helper may be at work

@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from muster.errors import UnreachableError
+from muster.contract import BUSY
+from muster.errors import RefusedError, UnreachableError
 from muster.fields import Document, number, text
 from muster.transport import EventStream, Transport
 
 PATIENCE = 30.0  # seconds without musterd before giving up: it restarts in less, and so does a boot
 LATE = 10  # times the patience for a musterd that is there, on a machine too busy to let it answer
 RETRY = 0.5  # seconds between attempts to connect
+CROWDED = 2.0  # seconds until the next, when too many others follow the events
 REMEMBERED = 4_096  # events; the daemon keeps fewer
 
 
@@ -21,6 +23,8 @@ class Follower:
     Args:
         client: whom to ask.
         patience: seconds that musterd may be away; None for ever.
+        polls: the status is asked for whenever there is no stream, so that one too many to get one
+            goes on without.
         clock: monotonic seconds.
         pause: waits for seconds.
     """
@@ -29,11 +33,13 @@ class Follower:
         self,
         client: Transport,
         patience: float | None = PATIENCE,
+        polls: bool = False,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._patience = patience
+        self._polls = polls
         self._clock = clock
         self._pause = pause
         self._stream: EventStream | None = None
@@ -60,7 +66,7 @@ class Follower:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the stream broke off: what happened meanwhile may be told by no event."""
+        """Whether there is no stream: what happened meanwhile may be told by no event."""
         return self._stream is None
 
     def status(self, seconds: float | None = None) -> Document | None:
@@ -81,7 +87,8 @@ class Follower:
     def take(self, seconds: float | None = None) -> list[Document]:
         """Return events not returned before, waiting for the first at most `seconds`.
 
-        Empty when the time is over or musterd went away; raises what `status` raises.
+        Empty when the time is over, musterd went away, or has no stream to spare for one who polls;
+        raises what `status` raises.
         """
         try:
             stream = self._stream = self._stream or self._client.events(follow=True)
@@ -89,7 +96,14 @@ class Follower:
             self._missed(error)
             self._pause(RETRY if seconds is None else min(RETRY, seconds))
             return []
-        lines = stream.take(seconds)
+        try:
+            lines = stream.take(seconds)
+        except RefusedError as error:
+            self._hang_up()
+            if not self._polls or error.kind != BUSY:
+                raise
+            self._pause(CROWDED if seconds is None else min(CROWDED, seconds))
+            return []
         if stream.ended:
             self._hang_up()
             self._pause(RETRY if seconds is None else min(RETRY, seconds))

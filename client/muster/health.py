@@ -73,11 +73,11 @@ def _torn(address: Document, document: Document) -> Wrong:
     told = ", ".join(f"{who} says {text(views, who) or 'nobody'}" for who in views)
     mark = private_ip.replace(".", "-")
     ids = [text(item, "id") for item in rows(document, "resources")]
-    own = " ".join(name for name in ids if name.endswith(f"-{mark}"))
+    own = [name for name in ids if name.endswith(f"-{mark}")] or [""]  # pcs takes one or none
     return (
         ERROR,
         f"the views of {private_ip} do not agree" + (f": {told}" if told else ""),
-        f"sudo pcs resource refresh {own}".rstrip(),
+        "\n".join(f"sudo pcs resource refresh {name}".rstrip() for name in own),
     )
 
 
@@ -86,7 +86,7 @@ def _down(resource: Document) -> Wrong:
     return (
         ERROR,
         f"{name} is {state}",
-        f"sudo crm_mon -1rf -n, and when its cause is gone\nsudo pcs resource cleanup {name}",
+        f"sudo crm_mon -1rf -n\nsudo pcs resource cleanup {name}",
     )
 
 

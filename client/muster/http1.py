@@ -17,7 +17,7 @@ def _wrong(why: str) -> UnintelligibleError:
     return UnintelligibleError(
         "cannot understand the answer on musterd's socket",
         why=why,
-        cure="systemctl status musterd (is it musterd that listens there, of the same version?)",
+        cure="muster --version; systemctl status musterd",
     )
 
 

@@ -99,8 +99,8 @@ def _head(document: Document, screen: Screen, unreachable: str, most: int) -> No
     screen.line("Phase", phase, PHASE_PAINT.get(phase, ""), ages)
     screen.line("Reason", text(document, "reason") or "-")
     wrongs = health.wrongs(document)
-    # Of a formed cluster each problem names its own next step.
-    if text(document, "next") and not (phase == "formed" and wrongs):
+    # Beside what is wrong it must not sound as if that were well.
+    if text(document, "next") and not (wrongs and text(document, "next") == "nothing to do"):
         screen.line("Next", text(document, "next"))
     _wrongs(wrongs, phase, screen, most)
     if own:

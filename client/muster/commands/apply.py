@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, context: Context) -> int:
         raise NotAllowedError(
             "cannot do that as this user",
             why="only root may change the cluster",
-            cure="sudo muster apply",
+            cure="run it with sudo",
         )
     name = options.plan
     if not name:

@@ -45,7 +45,9 @@ def run(options: argparse.Namespace, context: Context) -> int:
         return Exit.USAGE
     if os.geteuid() != 0:
         raise NotAllowedError(
-            "cannot fence as this user", why="only root may", cure="sudo muster fence-test"
+            "cannot fence as this user",
+            why="only root may",
+            cure=f"sudo muster fence-test {options.node or '--all'}",
         )
     operation = context.client.fence_test(options.node or "")
     return _follow(operation, context, options.timeout)

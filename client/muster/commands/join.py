@@ -74,7 +74,9 @@ def run(options: argparse.Namespace, context: Context) -> int:
         return Exit.USAGE
     if os.geteuid() != 0:
         raise NotAllowedError(
-            "cannot join as this user", why="only root may change the node", cure="sudo muster join"
+            "cannot join as this user",
+            why="only root may change the node",
+            cure="run it with sudo",
         )
     asked = spec_file.wanted(options.cluster, options.size, options.address, options.elastic_ip)
     if asked:

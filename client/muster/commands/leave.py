@@ -11,7 +11,7 @@ from muster.fields import text
 EXAMPLE = """example, on any member:
   sudo muster leave ip-10-0-0-13
 
-Its resources move first. It is refused when the cluster would lose its quorum
+Its resources move first. It is refused while the cluster would lose its quorum
 or be left with one node. A member that EC2 calls terminated leaves by itself,
 unless [replace] mode is "manual". To come back, type `muster join` on it."""
 

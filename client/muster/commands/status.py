@@ -6,8 +6,8 @@ import time
 
 from muster import render
 from muster.context import Context
-from muster.contract import Exit
-from muster.errors import ClientError, UnreachableError
+from muster.contract import BUSY, Exit
+from muster.errors import ClientError, RefusedError, UnreachableError
 from muster.transport import EventStream
 
 REFRESH = 2.0  # seconds: how old a watched screen may become when no event comes
@@ -121,12 +121,20 @@ def _next_event(context: Context, stream: EventStream | None) -> EventStream | N
     """Wait until something happened or the screen grows old; return the stream to go on with."""
     try:
         stream = stream or context.client.events(follow=True)
-        stream.take(REFRESH)
     except UnreachableError:
         time.sleep(REFRESH)
         return None
-    if stream.ended:
-        stream.close()
-        time.sleep(REFRESH)
-        return None
-    return stream
+    goes_on = False
+    try:
+        stream.take(REFRESH)
+        goes_on = not stream.ended
+    except RefusedError as error:
+        if error.kind != BUSY:  # too many follow already: the screen grows old without one, too
+            raise
+    finally:
+        if not goes_on:
+            stream.close()
+    if goes_on:
+        return stream
+    time.sleep(REFRESH)
+    return None

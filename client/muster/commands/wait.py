@@ -77,7 +77,7 @@ def until(
     deadline = None if timeout is None else time.monotonic() + timeout
     settled = time.monotonic() + grace
     document: Document = {}
-    with Follower(context.client) as follower:
+    with Follower(context.client, polls=True) as follower:
         while True:
             latest = follower.status(None if deadline is None else max(_left(deadline), LAST_LOOK))
             if latest is not None:

@@ -2,12 +2,12 @@
 
 import json
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from tests.unit.client import stories
-from tests.unit.client.conftest import Musterd, formed, founding, waiting
+from tests.unit.client.conftest import Musterd, counted, formed, founding, waiting
 from tests.unit.client.pictures import wire
 from tests.unit.client.states import fenced
 
@@ -49,6 +49,30 @@ def test_what_is_wrong_comes_with_its_cures(musterd: Musterd, client: Client) ->
     found = client.problems()
     assert [each.severity for each in found] == ["error", "error", "error", "warning"]
     assert "sudo stonith_admin --history ip-10-0-0-13" in found[0].cure.splitlines()
+
+
+def test_a_cure_is_what_pcs_takes_one_resource_a_line(musterd: Musterd, client: Client) -> None:
+    status = fenced()
+    failed = status.resources[1]
+    more = tuple(replace(failed, id=f"{part}-10-0-0-68") for part in ("vip", "elastic"))
+    musterd.status = asdict(replace(status, resources=(*status.resources, *more)))
+    cures = [line for each in client.problems()[:-1] for line in each.cure.splitlines()]
+    refreshed = [line for line in cures if "refresh" in line]
+    parts = ("privip", "vip", "elastic")
+    assert refreshed == [f"sudo pcs resource refresh {part}-10-0-0-68" for part in parts]
+    assert [line for line in cures if "crm_mon" in line] == ["sudo crm_mon -1rf -n"] * 3
+
+
+def test_a_wait_that_gets_no_stream_asks_for_the_status(musterd: Musterd, client: Client) -> None:
+    musterd.status = asdict(founding())
+    musterd.raw["/v1/events"] = counted({"kind": "busy"}, "503 Service Unavailable")
+    got: list[api.Status] = []
+    thread = threading.Thread(target=lambda: got.append(client.wait(timeout=15)))
+    thread.start()
+    musterd.wait_until_asked("/v1/events")
+    musterd.status = asdict(formed())
+    thread.join(20)
+    assert got == [formed()]
 
 
 def test_a_wait_ends_with_the_status(musterd: Musterd, client: Client) -> None:

@@ -134,7 +134,7 @@ def test_only_root_joins(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main(ASKED, context) == 1
-    assert "next: sudo muster join" in printed(context.err)
+    assert "next: run it with sudo" in printed(context.err)
     assert not Path(context.spec_file).exists()
     assert accepting.asked == []
 

@@ -163,6 +163,23 @@ def test_a_watched_terminal_is_redrawn_in_place_and_left_as_it_was(
     assert "\x1b[2J" not in told  # erasing everything flickers
 
 
+def test_a_watched_status_that_gets_no_stream_is_asked_for_anew(
+    musterd: Musterd, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_command, "REFRESH", 0.05)
+    musterd.status = asdict(founding())
+    musterd.raw["/v1/events"] = counted({"kind": "busy"}, "503 Service Unavailable")
+    thread, over = watch(context, "--json")
+    musterd.wait_until_asked("/v1/status", 3)
+    musterd.status = asdict(formed())
+    told = sum("/v1/status" in line for line in musterd.asked)
+    musterd.wait_until_asked("/v1/status", told + 2)
+    over.set()
+    thread.join(20)
+    last = json.loads(printed(context.out).splitlines()[-1])
+    assert last["phase"] == "formed"
+
+
 def test_a_watched_pipe_gets_a_document_a_line_when_it_changed(
     musterd: Musterd, context: Context
 ) -> None:

@@ -7,9 +7,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from tests.unit.client.conftest import Musterd, context_in, formed, founding, printed, waiting
+from tests.unit.client.conftest import (
+    Musterd,
+    context_in,
+    counted,
+    formed,
+    founding,
+    printed,
+    waiting,
+)
 
-from muster import api, cli, health
+from muster import api, cli, following, health
 from muster.commands import wait
 from muster.context import Context
 from muster.fields import Document
@@ -105,7 +113,9 @@ def test_a_musterd_that_stays_away_ends_the_wait(
     """It restarts within seconds; when it does not, waiting longer is of no use."""
     patient = Follower.__init__
     monkeypatch.setattr(
-        Follower, "__init__", lambda self, client: patient(self, client, patience=0.3)
+        Follower,
+        "__init__",
+        lambda self, client, **more: patient(self, client, patience=0.3, **more),
     )
     musterd.status = asdict(founding())
     finish = start(context, "--timeout", "15")
@@ -113,6 +123,63 @@ def test_a_musterd_that_stays_away_ends_the_wait(
     musterd.stop()
     assert finish() == 5
     assert "next: sudo systemctl start musterd" in printed(context.err)
+
+
+BUSY = {
+    "title": "too many follow the events already",
+    "detail": "4 streams are open on this socket",
+    "kind": "busy",
+    "remedy": "end one of them",
+}
+
+
+def too_many(musterd: Musterd, kind: str = "busy") -> None:
+    """Have musterd refuse every stream, as the fifth on a socket."""
+    musterd.raw["/v1/events"] = counted({**BUSY, "kind": kind}, "503 Service Unavailable")
+
+
+@pytest.mark.parametrize("flags", [[], ["--progress"]])
+def test_a_wait_that_gets_no_stream_asks_for_the_status_instead(
+    flags: list[str], musterd: Musterd, context: Context
+) -> None:
+    musterd.status = asdict(founding())
+    too_many(musterd)
+    began = time.monotonic()
+    finish = start(context, "--timeout", "15", *flags)
+    musterd.wait_until_asked("/v1/status", 2)
+    assert time.monotonic() - began >= 0.9, "it asks no faster than once a second"
+    musterd.status = asdict(formed())
+    assert finish() == 0
+    assert printed(context.err) == ""
+
+
+def test_a_wait_that_gets_no_stream_keeps_its_deadline(musterd: Musterd, context: Context) -> None:
+    musterd.status = asdict(founding())
+    too_many(musterd)
+    assert cli.main(["wait", "--timeout", "0.5"], context) == 3
+    assert sum("/v1/events" in line for line in musterd.asked) == 1
+
+
+def test_a_wait_goes_on_by_the_stream_once_there_is_room(
+    musterd: Musterd, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CROWDED", 0.1)
+    musterd.status = asdict(founding())
+    too_many(musterd)
+    finish = start(context, "--timeout", "15")
+    musterd.wait_until_asked("/v1/events", 2)
+    del musterd.raw["/v1/events"]
+    musterd.publish("laying keys")
+    told = sum("/v1/events" in line for line in musterd.asked)
+    musterd.wait_until_asked("/v1/events", told + 1)
+    musterd.publish("formed", **asdict(formed()))
+    assert finish() == 0
+
+
+def test_another_refusal_of_the_stream_ends_the_wait(musterd: Musterd, context: Context) -> None:
+    musterd.status = asdict(founding())
+    too_many(musterd, kind="request")
+    assert cli.main(["wait", "--timeout", "5"], context) == 1
 
 
 @pytest.mark.parametrize(
