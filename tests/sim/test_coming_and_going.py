@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from muster_sim.hosts import Disk
 from muster_sim.kills import CONDUCTOR, FOLLOWER, Cell, Executioner
 from muster_sim.members import whole
 from muster_sim.stage import play
@@ -134,8 +133,7 @@ def test_a_member_with_a_new_disk_joins_again_and_founds_nothing(size: int) -> N
         try:
             [before] = _uuids(region)
             restored = region.nodes[1]
-            restored.crash()
-            restored.record, restored.host.disk = None, Disk()
+            restored.lose_disk()
             restored.boot()
             await whole(region)
             assert _uuids(region) == {before}

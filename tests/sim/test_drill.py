@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
 from muster_sim.stage import tell
 from muster_sim.world import SimRegion
-from musterd.errors import MusterError
+from musterd.errors import CloudError, CloudErrorKind, MusterError
 from musterd.spec import Fencing, Proof
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
@@ -54,11 +55,26 @@ def test_a_founding_is_formed_only_when_each_node_was_fenced_once(seed: int) -> 
         assert {instance for _, instance, _ in region.fences} == ids
         assert len(region.fences) == 3
         assert all(len(up) == 3 for _, _, up in region.fences)  # never two away at once
-        assert len({decree.uuid for _, decree in region.decided}) == 1
+        assert len({decree.uuid for _, decree in region.foundings.decided}) == 1
         await asyncio.sleep(60.0)
         assert proven(region) == {node.host.name for node in region.nodes}
 
     founded(seed, Proof.REAL, story)
+
+
+def test_who_came_back_is_not_fenced_again_because_ec2_says_so_late() -> None:
+    """It asks for its fence until it hears that it has had it."""
+
+    async def story(region: SimRegion) -> None:
+        assert await region.until(lambda: len(region.fences) == 3, LONG)
+        late = CloudError(CloudErrorKind.THROTTLED, "EC2 throttles")
+        region.ec2.errors = {node.instance_id: late for node in region.nodes}
+        await asyncio.sleep(40.0)
+        region.ec2.errors.clear()
+        assert await region.until(lambda: formed(region), LONG)
+        assert len(region.fences) == 3
+
+    founded(3, Proof.REAL, story)
 
 
 def test_a_member_that_joins_later_is_fenced_once_before_it_is_formed() -> None:
@@ -175,5 +191,26 @@ def test_a_reboot_that_ec2_knows_nothing_of_proves_nothing() -> None:
             LONG,
         )
         assert proven(region) == set()
+
+    founded(1, Proof.PERMISSIONS, story)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0, 4.0, 20.0])
+def test_two_who_ask_at_once_never_have_two_nodes_away(gap: float) -> None:
+    async def story(region: SimRegion) -> None:
+        assert await region.until(lambda: formed(region), LONG)
+        await asyncio.sleep(30.0)
+        first, _, third = region.nodes
+        assert first.engine is not None
+        assert third.engine is not None
+        await first.engine.fence_test("uid 0", "")
+        await asyncio.sleep(gap)
+        with suppress(MusterError):  # somebody is away by then: it is refused at once
+            await third.engine.fence_test("uid 0", "")
+        await asyncio.sleep(LONG)
+        assert len(region.fences) >= 1
+        everybody = {node.host.name for node in region.nodes}
+        assert [set(running) for _, _, running in region.fences] == [everybody] * len(region.fences)
+        assert formed(region)
 
     founded(1, Proof.PERMISSIONS, story)

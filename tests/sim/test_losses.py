@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 
 import pytest
 
 from muster_sim.stage import tell
-from muster_sim.watchers import ViolationError, Watch
-from muster_sim.world import REMEMBERED, SimRegion
-from musterd.model import Decree, InstanceState, Member
+from muster_sim.world import SimRegion
+from musterd.model import InstanceState
 
 pytestmark = pytest.mark.usefixtures("quiet_daemons")
 
@@ -38,7 +36,7 @@ def test_two_founders_of_whom_one_is_terminated_once_decided_name_it() -> None:
         first, second = region.nodes
         for node in region.nodes:
             node.boot()
-        assert await region.until(lambda: len(region.decided) == 2, FOUNDING)
+        assert await region.until(lambda: len(region.foundings.decided) == 2, FOUNDING)
         second.terminate()
         replacement = region.launch(2000.0)
         replacement.boot()
@@ -122,7 +120,7 @@ def test_a_tag_that_is_missing_is_told_and_founds_once_it_is_there() -> None:
         for node in region.nodes:
             node.boot()
         await asyncio.sleep(LONG)
-        assert region.decided == []
+        assert region.foundings.decided == []
         told = reasons(region)
         assert "no tag muster:cluster" in told[0]
         assert all("2 of 3 instances carry the tag" in reason for reason in told[1:])
@@ -130,45 +128,6 @@ def test_a_tag_that_is_missing_is_told_and_founds_once_it_is_there() -> None:
         assert await formed(region, 3)
 
     in_virtual_time(3, story)
-
-
-@pytest.mark.parametrize("known_to_both", [False, True])
-def test_a_second_founding_is_one_while_somebody_is_left_who_knows_of_the_first(
-    known_to_both: bool,
-) -> None:
-    """So judges the simulation: who only accepted the first may accept another once freed."""
-
-    async def story(region: SimRegion) -> None:
-        first, second = region.nodes
-        members = tuple(Member(n.instance_id, n.host.name, n.address) for n in region.nodes)
-        watch = Watch(region)
-        region.learned(first, Decree("ab" * 16, members, "digest", ""))
-        if known_to_both:
-            region.learned(second, Decree("ab" * 16, members, "digest", ""))
-        watch.look()
-        first.terminate()
-        region.learned(second, Decree("cd" * 16, members, "digest", ""))
-        with pytest.raises(ViolationError) if known_to_both else nullcontext():
-            watch.look()
-
-    in_virtual_time(2, story)
-
-
-def test_a_tag_that_is_given_back_counts_once_no_list_without_it_does() -> None:
-    """So judges the simulation: until then others may found, and know nothing of its cluster."""
-
-    async def story(region: SimRegion) -> None:
-        first, second = region.nodes
-        both = (first.instance_id, second.instance_id)
-        second.terminate()
-        first.becomes(tagged=False)
-        assert not region.any_left(both)
-        first.becomes(tagged=True)
-        assert not region.any_left(both)
-        await asyncio.sleep(REMEMBERED)
-        assert region.any_left(both)
-
-    in_virtual_time(2, story)
 
 
 def test_an_earlier_instance_that_gets_the_tag_too_late_joins() -> None:
@@ -180,7 +139,7 @@ def test_an_earlier_instance_that_gets_the_tag_too_late_joins() -> None:
         region.nodes[0].becomes(tagged=True)
         await asyncio.sleep(LONG)
         assert region.phases() == ["formed"] * 4
-        assert len({decree.uuid for _, decree in region.decided}) == 1
+        assert len({decree.uuid for _, decree in region.foundings.decided}) == 1
 
     in_virtual_time(3, story, instances=4)
 
@@ -192,7 +151,7 @@ def test_who_sees_another_roster_says_which_instance_makes_the_difference() -> N
         for node in region.nodes:
             node.boot()
         await asyncio.sleep(LONG)
-        assert region.decided == []
+        assert region.foundings.decided == []
         assert f"with {second.instance_id} and without {fourth.instance_id}" in reasons(region)[0]
         assert f"with {fourth.instance_id} and without {second.instance_id}" in reasons(region)[2]
         assert third.host.name in reasons(region)[0]
@@ -225,7 +184,7 @@ def test_a_member_that_lost_its_tag_is_found_by_its_id_when_fencing_is_proven() 
     async def story(region: SimRegion) -> None:
         for node in region.nodes:
             node.boot()
-        assert await region.until(lambda: len(region.decided) == 3, FOUNDING)
+        assert await region.until(lambda: len(region.foundings.decided) == 3, FOUNDING)
         region.nodes[1].becomes(tagged=False)
         region.nodes[2].kill()
         region.nodes[2].boot()

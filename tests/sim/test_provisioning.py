@@ -125,6 +125,13 @@ def attached(region: SimRegion) -> set[str]:
     return {each for volume in region.estate.made.values() for each in volume.attachments}
 
 
+def strange(region: SimRegion) -> Volume:
+    """Attach the volume to a stranger as well; return it as it was."""
+    volume = region.estate.made[VOLUME]
+    region.estate.put(replace(volume, attachments={**volume.attachments, "i-x": "attached"}))
+    return volume
+
+
 def proved_by(node: SimNode) -> set[str]:
     """The names of those of whom a node knows that they can be fenced."""
     proved = node.engine.status().fencing.proved if node.engine is not None else ()
@@ -204,8 +211,7 @@ def test_nobody_is_admitted_while_it_could_not_have_the_disks() -> None:
     async def story(region: SimRegion) -> None:
         region.estate.put(SOUND)
         assert await region.until(lambda: formed(region), LONG)
-        volume = region.estate.made[VOLUME]
-        region.estate.put(replace(volume, attachments={**volume.attachments, "i-x": "attached"}))
+        volume = strange(region)
         newcomer = region.launch(2000.0)
         newcomer.boot()
 
@@ -231,7 +237,7 @@ def test_a_volume_that_is_unsafe_founds_nothing_until_it_is_cured() -> None:
         assert engine is not None
         examined = await engine.preflight()
         assert any("made without Multi-Attach" in check.what for check in examined.checks)
-        assert not region.decided
+        assert not region.foundings.decided
         assert attached(region) == set()
         region.estate.put(SOUND)
         assert await region.until(lambda: formed(region), LONG)
@@ -255,8 +261,7 @@ def test_a_stranger_at_the_disk_of_a_formed_cluster_is_a_finding() -> None:
     async def story(region: SimRegion) -> None:
         region.estate.put(SOUND)
         assert await region.until(lambda: formed(region), LONG)
-        volume = region.estate.made[VOLUME]
-        region.estate.put(replace(volume, attachments={**volume.attachments, "i-x": "attached"}))
+        strange(region)
 
         def found() -> bool:
             status = region.nodes[1].status

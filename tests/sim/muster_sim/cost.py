@@ -39,7 +39,7 @@ async def _found(nodes: int) -> Cost:
         await region.until(lambda at=at: region.now() >= at, TOGETHER)  # type: ignore[misc]
         node.boot()
     booted = region.now()
-    assert await region.until(lambda: len(region.decided) == nodes, PATIENCE)
+    assert await region.until(lambda: len(region.foundings.decided) == nodes, PATIENCE)
     decided = region.now() - booted
     assert await region.until(lambda: region.phases() == ["formed"] * nodes, PATIENCE)
     formed = region.now() - booted

@@ -211,6 +211,9 @@ class Host:
         elif verb is Verb.CONFIGURE:
             self.cluster.configure(self)
         elif verb is Verb.FENCE and isinstance(params, FenceParams):
+            shown = self.cluster.state_of(self)
+            if shown is None or shown.offline:
+                raise HelperError("another member is away", refused=False)
             self.fence(params.target)
         elif verb is Verb.TRUST and isinstance(params, TrustParams):
             self.disk.trusted = tuple(m.instance_id for m in params.identity.members)

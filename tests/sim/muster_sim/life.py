@@ -8,7 +8,6 @@ import asyncio
 import random
 from contextlib import suppress
 
-from muster_sim.hosts import Disk
 from muster_sim.kills import BOOT, RESTART
 from muster_sim.members import call_back, dispensable, whole
 from muster_sim.run import Verdict
@@ -105,8 +104,7 @@ class _Life:
             with suppress(MusterError):  # refused: it is in no cluster
                 await node.engine.leave("", "uid 0")
         elif kind == "disk" and node.engine is not None and dispensable(self.region, node):
-            node.crash()
-            node.record, node.host.disk = None, Disk()
+            node.lose_disk()
             self._again(node, BOOT)
         elif kind in {"kill", "crash"} and node.engine is not None:
             node.kill() if kind == "kill" else node.crash()

@@ -130,7 +130,7 @@ class _Run:
         said, since = self._watch.said(), loop.time()
         while loop.time() < end:
             await self._pass()
-            if self.region.contested():
+            if self.region.foundings.contested():
                 return ""
             if self._watch.formed and self._whole():
                 return ""

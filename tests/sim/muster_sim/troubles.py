@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 
-from muster_sim.hosts import Disk
 from muster_sim.members import dispensable
 from muster_sim.scenarios import CALM_AT, Trouble
 from muster_sim.world import LONGEST_LAG, SimNode, SimRegion
@@ -137,8 +136,7 @@ class Troubles:
         """The root volume of a member that the others do without is made anew."""
         if node.engine is None or not (node.engine.formed() and dispensable(self._region, node)):
             return
-        node.crash()
-        node.record, node.host.disk = None, Disk()
+        node.lose_disk()
         await asyncio.sleep(trouble.lasts)
         self.boot(node)
 

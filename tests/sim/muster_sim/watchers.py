@@ -27,11 +27,11 @@ class Watch:
         """Raise ViolationError when there are two foundings or two clusters."""
         if self._region.broken:
             raise ViolationError(self._region.broken[0])
-        for node, decree in self._region.decided[self._seen :]:
+        for node, decree in self._region.foundings.decided[self._seen :]:
             self._seen += 1
-            if decree.uuid in self._region.given_up:  # somebody joins it all the same
+            if decree.uuid in self._region.foundings.given_up:  # somebody joins it all the same
                 continue
-            if self._first is None or not self._left(self._first):
+            if self._first is None or not self._region.foundings.is_known(self._first.uuid):
                 self._first = decree
             elif decree.uuid != self._first.uuid:
                 raise ViolationError(f"{node.short} knows a second founding, {decree.uuid[:8]}")
@@ -39,7 +39,7 @@ class Watch:
             node.record.durable.decided.roster
             for node in self._region.nodes
             if not node.terminated and node.record is not None and node.record.durable.decided
-            if self._region.bound(node)
+            if self._region.foundings.binds(node)
             if not node.record.formed
         }
         if len(kept) > 1:
@@ -49,14 +49,11 @@ class Watch:
         if self.formed and self.formed_at is None:
             self.formed_at = self._region.now()
 
-    def _left(self, decree: Decree) -> bool:
-        return self._region.any_left(self._region.knowers(decree.uuid))
-
     def _look_at_clusters(self) -> None:
-        cluster = self._region.cluster
+        cluster, foundings = self._region.cluster, self._region.foundings
         quorate: dict[frozenset[str], str] = {}
         for host in cluster.hosts:
-            given_up = host.disk.uuid in self._region.given_up
+            given_up = host.disk.uuid in foundings.given_up
             if host.started_at is not None and cluster.quorate(host) and not given_up:
                 members = frozenset(other.instance_id for other in cluster.partition_of(host))
                 quorate[members] = host.disk.uuid
@@ -64,8 +61,8 @@ class Watch:
             for others, other in quorate.items():
                 if other != uuid or not members & others:
                     raise ViolationError(f"two quorate clusters: {uuid[:8]} and {other[:8]}")
-            same = self._quorate_uuid in {"", uuid}
-            if not same and self._region.any_left(tuple(self._quorate)):
+            over = self._quorate_uuid in {"", uuid, *foundings.given_up}
+            if not over and foundings.any_left(tuple(self._quorate)):
                 raise ViolationError(f"cluster {uuid[:8]} runs after {self._quorate_uuid[:8]} did")
             self._quorate, self._quorate_uuid = members, uuid
 
@@ -91,7 +88,7 @@ class Watch:
 
 
 def _here(region: SimRegion, absent: frozenset[int]) -> list[SimNode]:
-    there = (n for n in region.nodes if not n.terminated and region.bound(n))
+    there = (n for n in region.nodes if not n.terminated and region.foundings.binds(n))
     return [node for node in there if node.number not in absent]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from muster.api import Status
 from muster_sim.ec2 import Ec2
 from muster_sim.estate import Estate
-from muster_sim.hosts import ClusterWorld, Host
+from muster_sim.foundings import Foundings
+from muster_sim.hosts import ClusterWorld, Disk, Host
 from muster_sim.watch import Watch
 from muster_sim.wording import told
 from musterd.actions import Actions, Reach
@@ -20,7 +21,7 @@ from musterd.election.types import Durable, Message
 from musterd.engine import Engine, World
 from musterd.errors import CloudError, CloudErrorKind, PeerError, StoreError
 from musterd.helper_wire import Tags
-from musterd.model import Contact, Decree, GroupRule, Instance, InstanceState
+from musterd.model import Contact, GroupRule, Instance, InstanceState
 from musterd.peer_wire import Hello, Probe, Probed
 from musterd.ports import Record
 from musterd.settings import Settings, load
@@ -258,7 +259,7 @@ class SimNode:
         if decided is not None and old.decided is None:
             self.region.moment("decided", self)
             self.region.tell(f"{self.short} knows {decided.uuid[:8]} to be decided")
-            self.region.learned(self, decided)
+            self.region.foundings.learned(self, decided)
         self.region.saved(self)
 
     # --- life ---------------------------------------------------------------------------------
@@ -335,6 +336,12 @@ class SimNode:
         self.written = None
         self.host.power_off()
 
+    def lose_disk(self) -> None:
+        """The whole node goes, and the next root volume is as launched."""
+        self.crash()
+        self.record, self.host.disk = None, Disk()
+        self.region.foundings.forgets(self)
+
     def terminate(self) -> None:
         """EC2 ends the instance for good."""
         self.crash()
@@ -361,8 +368,7 @@ class SimRegion:
             node.instance_id == one and node.terminated for node in self.nodes
         )
         self.transcript: list[str] | None = None
-        self.decided: list[tuple[SimNode, Decree]] = []
-        self.given_up: set[str] = set()  # foundings that nobody with the tag is left of
+        self.foundings = Foundings(self, REMEMBERED)
         self.moments: dict[str, asyncio.Future[SimNode]] = {}
         self.ended: list[asyncio.Task[None]] = []
         self.spec_changes: dict[str, object] = {}
@@ -405,42 +411,9 @@ class SimRegion:
             self.moments[what] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self.moments[what])
 
-    def learned(self, node: SimNode, decree: Decree) -> None:
-        """Note who knows a decree to be decided, and whom it replaces.
-
-        The tag says who belongs: those who have it owe nothing to a founding all of whose knowers
-        have lost it, or are terminated.
-        """
-        for _, before in self.decided:
-            if before.uuid != decree.uuid and not self.any_left(self.knowers(before.uuid)):
-                self.given_up.add(before.uuid)
-        self.decided.append((node, decree))
-
-    def knowers(self, uuid: str) -> tuple[str, ...]:
-        """Return the instances that have known a founding to be decided."""
-        return tuple(node.instance_id for node, decree in self.decided if decree.uuid == uuid)
-
-    def any_left(self, roster: tuple[str, ...]) -> bool:
-        """Tell whether somebody of a roster kept the tag, and is not terminated.
-
-        Who was given it back a moment ago was not listed in what others go by now.
-        """
-        listed = self.now() - REMEMBERED
-        there = (n for n in self.nodes if n.instance_id in roster and not n.terminated)
-        return any(n.tagged and n.tagged_since <= listed for n in there)
-
-    def bound(self, node: SimNode) -> bool:
-        """Tell whether what the node has decided, if anything, still counts."""
-        decided = node.record.durable.decided if node.record is not None else None
-        return decided is None or decided.uuid not in self.given_up
-
-    def contested(self) -> bool:
-        """Tell whether somebody of a founding that was given up has the tag now."""
-        return any(n.tagged and not n.terminated and not self.bound(n) for n in self.nodes)
-
     def saved(self, node: SimNode) -> None:
         """Compare what all daemons know at the moment one of them has written it down."""
-        there = (n for n in self.nodes if self.bound(n))
+        there = (n for n in self.nodes if self.foundings.binds(n))
         elections = (n.engine.election() for n in there if n.engine is not None)
         try:
             check_together(elections)
