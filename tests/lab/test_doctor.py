@@ -5,6 +5,7 @@ before a founding.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -279,11 +280,10 @@ def test_programs_that_are_not_the_same_everywhere_are_named(two: Waiting) -> No
     lab.run(node, "sh", "-euc", OTHER_RELEASE, "other", version, other)
     lab.run(node, "muster", "doctor", check=False)  # has it looked at
     words = f"corosync is not the same everywhere: {two.here.hostname} has {version}"
-    errors: list[str] = []
-    for _ in range(3):  # until its next greeting has told
-        errors = told(doctor(two, 4), "versions", "error")
-        if errors:
-            break
+    code, found = looked(two)
+    while not (errors := told(found, "versions", "error")):
+        code, found = looked(two)  # its next greeting tells; pytest's time-out bounds this
+    assert code == 4
     lab.run(node, "mv", "/usr/sbin/corosync.away", "/usr/sbin/corosync")
     lab.run(node, "muster", "doctor", check=False)
     assert errors == [f"{words}, {two.there.hostname} has {other}"]
@@ -306,7 +306,10 @@ def test_a_clock_that_is_off_is_named(two: Waiting, seconds: str) -> None:
     lab.run(node, "sh", "-euc", OWN_TIME)
     until(lab, node, waits_again, 60.0)
     [what] = told(found, "clock", outcome)
-    assert what.startswith(f"the clock of {two.there.hostname} is {abs(int(seconds))}.")
+    off = re.fullmatch(rf"the clock of {two.there.hostname} is ([\d.]+) s .*", what)
+    assert off is not None
+    # The way there and back is not equally long on a busy machine.
+    assert float(off[1]) == pytest.approx(abs(int(seconds)), abs=1.0)
     assert words in what
 
 

@@ -1,12 +1,14 @@
 """On real nodes: a plan only looks, `apply` runs exactly it, and what a person changed stays."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from muster_kills.points import POINTS_FOLDER
 from muster_lab.client import Lab
 from muster_lab.views import Node
 from observe import (
@@ -38,6 +40,7 @@ token_ms = {token}
 """
 BEFORE = SPEC.format(fake="a", token=10000)
 
+CONF = "/etc/corosync/corosync.conf"
 ADDED = """
 [[resource]]
 id = "more"
@@ -67,6 +70,11 @@ class Pair:
         for node in self.nodes:
             command = f"cat > /etc/muster/muster.toml <<'END'\n{spec}\nEND"
             said(self.lab, node.instance_id, "sh", "-c", command)
+
+    def token(self) -> list[str]:
+        """Corosync's token timeout (milliseconds) in each node's file."""
+        files = (said(self.lab, n.instance_id, "cat", CONF) for n in self.nodes)
+        return [found[1] for text in files if (found := re.search(r"token: (\d+)", text))]
 
     def plan(self, node: str, code: int) -> dict[str, Any]:
         """`muster plan --json`, which must end with that exit code."""
@@ -149,7 +157,48 @@ def test_what_needs_a_restart_waits_until_it_is_allowed(pair: Pair) -> None:
     assert "--allow-restart" in held.stderr
     said(pair.lab, here, "muster", "apply", "--allow-restart")
     wait_for(pair.lab, "healthy", ids(pair.nodes))
-    for node in pair.nodes:
-        conf = said(pair.lab, node.instance_id, "cat", "/etc/corosync/corosync.conf")
-        assert "token: 12000" in conf
+    assert pair.token() == ["12000", "12000"]
     pair.plan(pair.conductor, 0)
+
+
+def test_a_restart_that_is_cut_off_is_made_good_and_the_rest_is_left_in_the_plan(
+    pair: Pair,
+) -> None:
+    """The helper is killed when every member is stopped: nobody conducts then."""
+    pair.write(SPEC.format(fake="b", token=14000) + ADDED)
+    here = pair.conductor
+    order = f"mkdir -p {POINTS_FOLDER} && printf kill > {POINTS_FOLDER}/apply:middle"
+    said(pair.lab, here, "sh", "-c", order)
+    cut_off = pair.lab.run(here, "muster", "apply", "--allow-restart", check=False)
+    assert cut_off.returncode != 0
+    wait_for(pair.lab, "healthy", ids(pair.nodes))
+    assert pair.token() == ["12000", "12000"]
+    said(pair.lab, pair.conductor, "muster", "apply", "--allow-restart")
+    wait_for(pair.lab, "healthy", ids(pair.nodes))
+    assert pair.token() == ["14000", "14000"]
+    pair.plan(pair.conductor, 0)
+
+
+def test_a_member_that_is_away_keeps_the_cluster_from_being_stopped(pair: Pair) -> None:
+    pair.write(SPEC.format(fake="b", token=16000) + ADDED)
+    here = pair.conductor
+    other = next(n.instance_id for n in pair.nodes if n.instance_id != here)
+    said(pair.lab, other, "pcs", "cluster", "stop", "--force")
+    until(pair.lab, here, lambda told: "offline" in told["reason"])
+    refused = pair.lab.run(here, "muster", "apply", "--allow-restart", check=False)
+    assert "while a member is away" in refused.stderr
+    assert status(pair.lab, here)["cluster"]["quorate"]
+    said(pair.lab, other, "pcs", "cluster", "start")
+    pair.write(SPEC.format(fake="b", token=14000) + ADDED)
+    wait_for(pair.lab, "healthy", ids(pair.nodes))
+
+
+def test_a_larger_size_lets_instances_with_the_same_spec_join(pair: Pair) -> None:
+    """There is nothing to apply: who conducts reads its spec when somebody has another."""
+    larger = SPEC.format(fake="b", token=14000).replace("size = 2", "size = 3") + ADDED
+    pair.write(larger)
+    [third] = pair.lab.launch(1, tags=tags("web", 3), user_data=spec_as_user_data(larger))
+    pair.nodes.append(third)
+    wait_for(pair.lab, "healthy", ids(pair.nodes))
+    found = pair.plan(pair.conductor, 0)
+    assert found["commands"] == []

@@ -1,6 +1,6 @@
 """Bad input: a sentence that names file or tag, key and cure; nothing is touched meanwhile.
 
-Three nodes serve all cases, the spec rewritten between them. At the end two of them, cured, found
+Three nodes serve most cases, the spec rewritten between them. At the end two of them, cured, found
 their cluster: no refusal left anything behind.
 """
 
@@ -29,12 +29,14 @@ class Nodes:
         bare: has no tag of ours.
         tagged: has the tag, but its metadata shows no tags.
         blind: has no metadata service.
+        garbled: has the tag, and user data that is no YAML.
     """
 
     lab: Lab
     bare: str
     tagged: str
     blind: str
+    garbled: str
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,11 @@ def nodes() -> Iterator[Nodes]:
         [bare] = lab.launch(1, tags={"Name": "bare"})
         [tagged] = lab.launch(1, tags={"muster:cluster": "web"}, metadata_tags=False)
         [blind] = lab.launch(1, tags={"muster:cluster": "other"}, imds=False)
-        yield Nodes(lab, bare.instance_id, tagged.instance_id, blind.instance_id)
+        text = b"#cloud-config\nmuster:\n  cluster: {name: third, size: ["
+        [garbled] = lab.launch(1, tags={"muster:cluster": "third"}, user_data=text)
+        yield Nodes(
+            lab, bare.instance_id, tagged.instance_id, blind.instance_id, garbled.instance_id
+        )
 
 
 def _give(lab: Lab, node: str, spec: str) -> None:
@@ -62,6 +68,21 @@ def _complains(lab: Lab, node: str, phase: str, *words: str) -> Document:
         return now["phase"] == phase and all(word in told for word in words)
 
     return until(lab, node, wanted, SOON)
+
+
+def test_user_data_that_cannot_be_read_is_not_taken_for_none(nodes: Nodes) -> None:
+    lab, node = nodes.lab, nodes.garbled
+    _complains(lab, node, "failed", "user data cannot be used: ", "YAML at line", "correct its")
+    assert said(lab, node, "systemctl", "is-failed", "muster-user-data").strip() == "failed"
+
+
+def test_a_silent_metadata_service_does_not_keep_the_boot(nodes: Nodes) -> None:
+    """The reader of user data goes on by itself."""
+    lab, node = nodes.lab, nodes.blind
+    _complains(lab, node, "waiting", "metadata")
+    assert said(lab, node, "systemctl", "is-active", "muster-user-data").strip() == "active"
+    shown = said(lab, node, "systemctl", "show", "--property=SubState", "muster-user-data")
+    assert shown.strip() == "SubState=running"
 
 
 def test_no_tag_names_the_tag_and_the_command(nodes: Nodes) -> None:

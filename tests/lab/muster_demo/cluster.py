@@ -105,6 +105,10 @@ def fences(lab: Lab, node: str) -> list[Fence]:
 
 
 def ask(lab: Lab, place: str, address: str) -> str:
-    """One visit; returns the name of the node that answered, or nothing."""
-    page = ["curl", "--silent", "--max-time", "5", f"http://{address}/"]
+    """One visit; returns the name of the node that answered, or nothing.
+
+    systemd calls the service started before it listens: who is refused asks again for a while.
+    """
+    patient = ["--retry", "10", "--retry-connrefused", "--retry-delay", "1"]
+    page = ["curl", "--silent", "--max-time", "5", *patient, f"http://{address}/"]
     return lab.outside(*page, place=place, check=False).stdout.strip()
