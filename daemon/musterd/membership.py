@@ -280,7 +280,28 @@ def departure(decree: Decree, member: Member, online: Collection[str], gone: Set
             f" while {', '.join(away)} is away",
             cure=f"bring {away[0]} back first",
         )
+    missed = _would_miss_it(decree, member, online, gone)
+    if missed:
+        return Plan(
+            blocked=f"{member.name} cannot leave now: {', '.join(missed)} is away, and would come"
+            " back with a list of members that is not the others'",
+            cure=f"bring {missed[0]} back first, or terminate it",
+        )
     return Plan()
+
+
+def _would_miss_it(
+    decree: Decree, leaver: Member, online: Collection[str], gone: Set[str]
+) -> tuple[str, ...]:
+    """Return the names of those that are away, and would not hear that a running member left.
+
+    Corosync does not hear whom it does not list: lose the conductor then, and those that are left
+    are no majority by the older list. Who is off itself may leave: no vote that counts is lost.
+    """
+    if leaver.name not in online:
+        return ()
+    staying = (m for m in decree.members if m != leaver and m.instance_id not in gone)
+    return tuple(m.name for m in staying if m.name not in online)
 
 
 def _lone(member: Member) -> Plan:
@@ -298,6 +319,9 @@ def _leave(now: Membership, member: Member) -> Plan:
             blocked=f"{member.name} is Pacemaker's DC, and a DC cannot take itself out",
             cure=f"type `pcs cluster stop {member.name}`: the next DC takes it out",
         )
+    missed = _would_miss_it(now.decree, member, now.cluster.online, now.gone)
+    if missed:
+        return Plan(waiting_for=f"{', '.join(missed)} to come back before {member.name} leaves")
     return _expel(now, member, f"an administrator asked {member.name} to leave")
 
 

@@ -28,7 +28,7 @@ from musterd.model import (
     Verb,
 )
 
-A, B, C, D = (Member(f"i-0000000{n}", f"node{n}", f"10.0.0.{n}") for n in (1, 2, 3, 4))
+A, B, C, D, E = (Member(f"i-0000000{n}", f"node{n}", f"10.0.0.{n}") for n in (1, 2, 3, 4, 5))
 DECREE = Decree("ab" * 16, (A, B, C), "digest", "")
 FACTS = NodeFacts(
     instance_id=D.instance_id,
@@ -249,7 +249,10 @@ def test_a_departure_that_is_blocked_keeps_nobody_out() -> None:
     [
         ((A, B, C), (A, B, C), (), ""),
         ((A, B, C), (A, B), (), ""),  # the one that is off leaves
-        ((A, B, C), (A, C), (), "node2 is away"),
+        ((A, B, C), (A, C), (), "no quorum while node2 is away"),
+        ((A, B, C, D), (A, C, D), (), "node2 is away, and would come back"),
+        ((A, B, C, D), (A, C, D), (B,), ""),  # it never comes back
+        ((A, B, C, D, E), (A, C, D), (), ""),  # E is off, as B is: no vote that counts goes
         ((A, B), (A, B), (), "cluster of one"),
         ((A, B), (A,), (), "cluster of one"),
         ((A, B), (A,), (B,), ""),  # replacement may be manual
@@ -269,6 +272,16 @@ def test_nobody_may_ask_for_what_would_end_the_cluster(
     assert why in refused.blocked
     assert bool(refused.blocked) == bool(why)
     assert bool(refused.cure) == bool(why)
+
+
+def test_a_departure_that_was_granted_waits_for_whoever_went_away_since() -> None:
+    """Who is away keeps the older list, and by it the rest may be no majority."""
+    four = replace(DECREE, members=(A, B, C, D))
+    now = replace(QUIET, decree=four, asked={B.instance_id}, cluster=cluster(A, B, C, offline=(D,)))
+    assert next_change(now).waiting_for == "node4 to come back before node2 leaves"
+    step = next_change(replace(now, cluster=cluster(A, B, C, D))).step
+    assert step is not None
+    assert (step.verb, step.target) == (Verb.EXPEL, B.instance_id)
 
 
 def test_the_dc_does_not_take_itself_out() -> None:
