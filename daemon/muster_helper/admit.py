@@ -8,7 +8,7 @@ admission that is cut off leaves a name in the map that corosync.conf has not, w
 
 from collections.abc import Iterator
 
-from muster_helper import change, live, pcs_tokens
+from muster_helper import change, live, pcs_tokens, strays
 from muster_helper.host import Host
 from muster_helper.probe import members_of
 from muster_helper.refusals import refuse
@@ -70,6 +70,7 @@ def _steps(host: Host, params: AdmitParams, spec: Spec, newcomer: WireMember) ->
     host.reach("admit:middle-mapped")
     yield from live.follow_size(host, spec, before, after, params.region)
     if newcomer.name not in change.nodes(host):
+        yield from strays.forget(host)  # the newcomer gets the id of somebody who left
         pcs_tokens.meet(host, (newcomer,), params.pcsd_token.encode())
         host.say(f"{newcomer.name} is added to corosync.conf on every member")
         change.cluster(host, "node", "add", newcomer.name, f"addr={newcomer.address}")

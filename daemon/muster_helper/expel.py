@@ -8,7 +8,7 @@ corosync.conf has not any more shows a departure that was cut off.
 
 from collections.abc import Iterator, Mapping
 
-from muster_helper import change, cib, live, pcs_tokens
+from muster_helper import change, cib, live, pcs_tokens, strays
 from muster_helper.children import must
 from muster_helper.host import Host
 from muster_helper.probe import members_of
@@ -69,7 +69,7 @@ def _steps(host: Host, params: ExpelParams, spec: Spec, member: WireMember) -> I
         change.cluster(host, "node", "remove", member.name, *_unasked(state))
         yield f"{member.name} is no node of cluster {params.identity.name} any more"
     host.reach("expel:middle-removed")
-    yield from _have_pacemaker_forget(host, member.name)
+    yield from strays.forget(host)
     yield from _forget(host, params, spec, before, after)
 
 
@@ -82,7 +82,7 @@ def _finish(host: Host, params: ExpelParams, spec: Spec) -> Iterator[str]:
         return
     after = tuple(member for member in members_of(params.identity) if member.name in nodes)
     before = (*after, Member(params.leaving, names[0], ""))
-    yield from _have_pacemaker_forget(host, names[0])
+    yield from strays.forget(host)
     yield from _forget(host, params, spec, before, after)
 
 
@@ -100,40 +100,6 @@ def _forget(
         yield f"pcs no longer knows {name}"
     if live.map_hosts(host, spec, after, params.region):
         yield f"the fencing device no longer knows {name}"
-
-
-def _have_pacemaker_forget(host: Host, name: str) -> Iterator[str]:
-    """See that Pacemaker's controller knows the node no more; pcs asks it once, not always heard.
-
-    The next node gets the free Corosync id, and a controller that still has the old name for this
-    id never lets the new one in ("share the same cluster nodeid", Pacemaker 2.1.5, in the lab).
-    """
-    if name not in _peers(host):
-        return
-    must(
-        host.run(["crm_node", "--force", "--remove", name], timeout=_MON_TIMEOUT),
-        f"Pacemaker did not forget {name}",
-        f"type `crm_node --force --remove {name}` on this node; the step is tried again",
-    )
-    if name in _peers(host):
-        raise HelperError(
-            f"Pacemaker still knows {name}",
-            refused=False,
-            why="its controller counts it as a member",
-            cure="it is tried again; if it stays so, type `systemctl restart pacemaker` on each"
-            " member in turn",
-        )
-    yield f"Pacemaker no longer knows {name}"
-
-
-def _peers(host: Host) -> frozenset[str]:
-    """Return the names in the controller's cache. Source: crm_node(8), --list: id, name, state."""
-    ran = must(
-        host.run(["crm_node", "--list"], timeout=_MON_TIMEOUT),
-        "crm_node did not list the nodes that Pacemaker knows",
-        "type `systemctl status pacemaker` on this node",
-    )
-    return frozenset(words[1] for line in ran.out.splitlines() if len(words := line.split()) > 1)
 
 
 def _unasked(state: str) -> tuple[str, ...]:

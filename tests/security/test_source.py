@@ -48,7 +48,7 @@ BANNED = {
 ARGUED = {
     'return () if state == "online" else ("--skip-offline", "--force")',
     'change.cluster(host, "stop", newcomer.name, "--force")',
-    'host.run(["crm_node", "--force", "--remove", name], timeout=_MON_TIMEOUT),',
+    'host.run(["crm_node", "--force", "--remove", name], timeout=_TIMEOUT),',
     'f"type `crm_node --force --remove {name}` on this node; the step is tried again",',
 }
 BANNED_IN_SCRIPTS = {

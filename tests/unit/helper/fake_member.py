@@ -17,7 +17,8 @@ class FakeMember(FakeNode):
 
     nodes: dict[str, dict[str, str]] = field(default_factory=dict)
     known_at_removal: list[str] = field(default_factory=list)  # to whom pcs could have talked
-    remembered: list[str] = field(default_factory=list)  # by the controller, though not listed
+    remembered: list[str] = field(default_factory=list)  # by the controller, listed or not
+    deaf: int = 0  # how often the controller passes over what crm_node asks of it
     fences: dict[str, str] = field(default_factory=dict)  # target -> status, as crm_mon shows it
     dc: str = MEMBERS[0].name
     quorate: bool = False
@@ -95,7 +96,10 @@ class FakeMember(FakeNode):
         if words[0] == "--list":
             return "".join(f"{number} {name} lost\n" for number, name in enumerate(self.remembered))
         assert words[:2] == ["--force", "--remove"]
-        self.remembered.remove(words[2])
+        if self.deaf:
+            self.deaf -= 1
+        else:
+            self.remembered.remove(words[2])
         return ""
 
     def _stonith_admin(self, words: list[str], _: bytes) -> None:

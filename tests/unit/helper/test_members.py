@@ -99,6 +99,18 @@ def test_a_newcomer_can_be_fenced_before_it_is_a_node(conductor: FakeMember) -> 
     assert conductor.device["pcmk_host_map"] == f"{MAP};{THIRD.name}:{THIRD.instance_id}"
 
 
+def test_pacemaker_forgets_whoever_is_listed_no_more_before_its_id_is_given_away(
+    conductor: FakeMember,
+) -> None:
+    conductor.remembered = [*(m.name for m in MEMBERS), "ip-10-0-0-19"]
+    changed = perform(conductor, Verb.ADMIT, admission(conductor))
+    ran = [call[:4] for call in conductor.calls]
+    forgotten = ran.index(("crm_node", "--force", "--remove", "ip-10-0-0-19"))
+    assert forgotten < ran.index(("pcs", "cluster", "node", "add"))
+    assert "Pacemaker no longer knows ip-10-0-0-19" in changed
+    assert conductor.remembered == [m.name for m in MEMBERS]
+
+
 def test_the_rules_of_two_nodes_end_with_the_third(conductor: FakeMember) -> None:
     changed = perform(conductor, Verb.ADMIT, admission(conductor))
     assert "pcmk_delay_max" not in conductor.device
@@ -318,9 +330,36 @@ def test_nobody_is_taken_out_while_its_fence_is_under_way(conductor: FakeMember)
 def test_pacemaker_is_told_again_to_forget_whom_it_still_knows(conductor: FakeMember) -> None:
     """Or the next node, which gets the free Corosync id, would never be let in."""
     gone(conductor)
-    conductor.remembered = [MEMBERS[0].name, MEMBERS[1].name]
+    conductor.remembered, conductor.deaf = [MEMBERS[0].name, MEMBERS[1].name], 2
     changed = perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
     assert f"Pacemaker no longer knows {MEMBERS[1].name}" in changed
+    assert conductor.remembered == [MEMBERS[0].name]
+
+
+def test_a_departure_waits_for_pacemaker_to_forget_and_can_be_finished_later(
+    conductor: FakeMember,
+) -> None:
+    gone(conductor)
+    conductor.remembered, conductor.deaf = [MEMBERS[0].name, MEMBERS[1].name], 100
+    with pytest.raises(HelperError, match=f"Pacemaker still knows {MEMBERS[1].name}") as caught:
+        perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert not caught.value.refused
+    assert MEMBERS[1].instance_id in conductor.device["pcmk_host_map"]
+    conductor.deaf = 0
+    alone = replace(IDENTITY, members=MEMBERS[:1])
+    perform(conductor, Verb.EXPEL, departure(conductor, alone, asked=False))
+    assert conductor.remembered == [MEMBERS[0].name]
+    assert MEMBERS[1].instance_id not in conductor.device["pcmk_host_map"]
+
+
+def test_a_departure_does_not_cover_up_that_an_earlier_one_was_cut_off(
+    conductor: FakeMember,
+) -> None:
+    """It sets the whole fencing map, which alone showed that Pacemaker was to forget somebody."""
+    gone(conductor)
+    conductor.remembered = [MEMBERS[0].name, MEMBERS[1].name, "ip-10-0-0-19"]
+    changed = perform(conductor, Verb.EXPEL, departure(conductor, asked=False))
+    assert "Pacemaker no longer knows ip-10-0-0-19" in changed
     assert conductor.remembered == [MEMBERS[0].name]
 
 
