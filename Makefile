@@ -130,9 +130,11 @@ explore: venv
 	$(SIM) --explore --write docs/simulation.md
 
 # Whole daemons in virtual time, a story of trouble from each seed: `make sim SEEDS=100000`. Takes
-# all processors; PROCESSES= says otherwise, KEEP= names a file that keeps each result.
+# all processors; PROCESSES= says otherwise, KEEP= names a file that keeps each result, and
+# SIM_PYTHON= another Python: PyPy needs half the time (docs/simulation.md).
 SEEDS ?= 2000
-SIM := PYTHONPATH=tests/sim:tests/bench:tests/lab:daemon:client nice $(BIN)/python -m muster_sim
+SIM_PYTHON ?= $(BIN)/python
+SIM := PYTHONPATH=tests/sim:tests/bench:tests/lab:daemon:client nice $(SIM_PYTHON) -m muster_sim
 .PHONY: sim
 sim: venv
 	$(SIM) --seeds $(SEEDS) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(KEEP),--keep $(KEEP))

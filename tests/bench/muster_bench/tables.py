@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-from muster_bench.rounds import Round
+if TYPE_CHECKING:  # the lab behind it is not for who only writes a table
+    from muster_bench.rounds import Round
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "benchmarks.md"
 
@@ -27,7 +29,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return median(ours) / median(theirs)
 
 
-def founding(mustered: Sequence[Round], bare: Sequence[Round], size: int) -> str:
+def founding(mustered: Sequence["Round"], bare: Sequence["Round"], size: int) -> str:
     """The comparison, with the parts of both sides."""
     seconds = ([each.seconds for each in mustered], [each.seconds for each in bare])
     used = ([each.cpu for each in mustered], [each.cpu for each in bare])
@@ -65,7 +67,7 @@ def write(section: str, text: str, path: Path | None = None) -> None:
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
-def _parts(rounds: Sequence[Round]) -> list[str]:
+def _parts(rounds: Sequence["Round"]) -> list[str]:
     names = list(dict.fromkeys(name for each in rounds for name in each.parts))
     return [
         f"| {name} | {spread([each.parts[name] for each in rounds if name in each.parts])} |"
