@@ -13,21 +13,22 @@ from muster_helper.host import Host
 from musterd.errors import HelperError
 
 _TIMEOUT = 30.0  # seconds; 50 ms at rest
-ATTEMPTS = 5
+_ATTEMPTS = 5
 
 
 def forget(host: Host) -> Iterator[str]:
     """Have Pacemaker forget every stray; yield whom it forgot.
 
     crm_node hangs up as soon as it has asked, and a controller that has not read the request by
-    then never does: of ten requests to one at rest, three were lost. So it is asked again, as long
-    as its list tells that it did not hear. What it hears it tells the controllers of all members.
+    then never does: of ten requests in an idle cluster on a busy machine, three were lost. So it is
+    asked again, as long as its list tells that it did not hear. What it hears it tells the
+    controllers of all members.
 
     Raises:
         HelperError: a controller still knows one, as it does while it counts it as a member.
     """
     before = left = _known(host)
-    for _ in range(ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         if not left:
             break
         for name in left:
